@@ -1,0 +1,186 @@
+/* json.c - JSON answers (jansson). */
+#include "ckptd/json.h"
+
+#include "ckptd/manifest.h"
+#include "common/cleanup.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <string.h>
+
+static void json_freep(json_t **json)
+{
+    json_decref(*json);
+}
+
+static int dump(const json_t *json, char **ret)
+{
+    char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+
+    if (!text)
+        return -ENOMEM;
+    *ret = text;
+    return 0;
+}
+
+static const char *state_name(enum checkpoint_state state)
+{
+    static const char *const names[] = {
+        [CHECKPOINT_WHOLE] = "whole",
+        [CHECKPOINT_POISONED] = "poisoned",
+        [CHECKPOINT_CORRUPT] = "corrupt",
+    };
+
+    return names[state];
+}
+
+/* NULL stands for "absent". */
+static json_t *text_or_null(const char *text)
+{
+    return text && text[0] ? json_string(text) : json_null();
+}
+
+static json_t *checkpoint_to_json(const char *name, const struct checkpoint *c)
+{
+    char id[CHECKPOINT_ID_SIZE], time[RFC3339_SIZE];
+
+    return json_pack("{s:s, s:s, s:s, s:s, s:n, s:I, s:I, s:s}", "id",
+                     checkpoint_id_format(name, c->number, id), "service", name, "time",
+                     format_rfc3339(c->time_realtime, time), "kind", "full", "parent", "bytes",
+                     (json_int_t)c->bytes, "frozen_us", (json_int_t)c->frozen_usec, "state",
+                     state_name(c->state));
+}
+
+static int append_service(json_t *array, const struct store *store, const char *name)
+{
+    size_t count;
+    const struct checkpoint *list = store_list(store, name, &count);
+
+    while (count-- > 0)
+        if (json_array_append_new(array, checkpoint_to_json(name, &list[count])) < 0)
+            return -ENOMEM;
+    return 0;
+}
+
+int json_list(const struct store *store, const char *name, char **ret)
+{
+    _cleanup_(json_freep) json_t *root = NULL;
+    json_t *array = json_array();
+    int r = 0;
+
+    root = json_pack("{s:i, s:o}", "version", 1, "checkpoints", array);
+    if (!root)
+        return -ENOMEM;
+    if (name[0])
+        r = append_service(array, store, name);
+    else
+        for (size_t i = 0; r == 0 && store_service(store, i); i++)
+            r = append_service(array, store, store_service(store, i));
+    return r < 0 ? r : dump(root, ret);
+}
+
+/* The manifest as it stands; of a ruin, what the list knows. */
+static json_t *load_manifest(const struct store *store, const char *name,
+                             const struct checkpoint *c)
+{
+    _cleanup_close_ int fd = store_open_image(store, name, c->number);
+    _cleanup_free_ char *path = NULL;
+    json_t *root = NULL;
+
+    if (fd >= 0 && asprintf(&path, "/proc/self/fd/%d/%s", fd, MANIFEST_FILE) < 0)
+        path = NULL;
+    if (path)
+        root = json_load_file(path, 0, NULL);
+    if (!json_is_object(root)) {
+        json_decref(root);
+        root = json_object();
+    }
+    return root;
+}
+
+int json_show(const struct store *store, const char *name, const struct checkpoint *c,
+              const char *restorable_why, char **ret)
+{
+    _cleanup_(json_freep) json_t *root = load_manifest(store, name, c), *facts = NULL;
+    _cleanup_free_ char *path = store_image_path(store, name, c->number), *why = NULL;
+    int r;
+
+    if (!root || !path)
+        return -ENOMEM;
+    if (c->state != CHECKPOINT_WHOLE && (r = store_why(store, c, name, &why)) < 0)
+        return r;
+    /* What the list says goes over what the file says: the same in a good one, the truth in a bad.
+     */
+    facts = checkpoint_to_json(name, c);
+    if (!facts || json_object_update(root, facts) < 0 ||
+        json_object_set_new(root, "version", json_integer(1)) < 0 ||
+        json_object_set_new(root, "path", json_string(path)) < 0 ||
+        json_object_set_new(root, "why", text_or_null(why)) < 0 ||
+        json_object_set_new(root, "restorable", json_boolean(!restorable_why)) < 0 ||
+        json_object_set_new(root, "restorable_why", text_or_null(restorable_why)) < 0)
+        return -ENOMEM;
+    return dump(root, ret);
+}
+
+static int append_problem(json_t *array, const struct reason *reason)
+{
+    return json_array_append_new(
+        array, json_pack("{s:s, s:s}", "problem", reason_why(reason), "cure", reason_cure(reason)));
+}
+
+int json_check(const char *name, const struct problems *problems, const struct criu_facts *criu,
+               char **ret)
+{
+    bool broken = criu->known && !criu->usable;
+    _cleanup_(json_freep) json_t *root = NULL;
+    json_t *array = json_array();
+
+    root = json_pack("{s:i, s:s, s:b, s:o}", "version", 1, "service", name, "checkpointable",
+                     problems->count == 0 && !broken, "problems", array);
+    if (!root || (broken && append_problem(array, &criu->reason) < 0))
+        return -ENOMEM;
+    for (size_t i = 0; i < problems->count; i++)
+        if (append_problem(array, &problems->list[i]) < 0)
+            return -ENOMEM;
+    return dump(root, ret);
+}
+
+int json_facts(const struct criu_facts *facts, char **ret)
+{
+    _cleanup_(json_freep) json_t *root = NULL;
+    unsigned v = facts->version;
+    char version[48] = "";
+
+    if (v)
+        snprintf(version, sizeof(version), v % 100 ? "%u.%u.%u" : "%u.%u", v / 10000, v / 100 % 100,
+                 v % 100);
+    root = json_pack("{s:o, s:o, s:b, s:b, s:b, s:o, s:o, s:o}", "criu", text_or_null(version),
+                     "criu_path", text_or_null(facts->path), "usable", facts->usable, "sockets",
+                     facts->sockets, "other_users", facts->other_users, "why",
+                     text_or_null(facts->reason.why), "cure", text_or_null(facts->reason.cure),
+                     "warning", text_or_null(facts->warning));
+    return dump(root, ret);
+}
+
+int json_read_selftest(const char *text, struct criu_facts *facts)
+{
+    _cleanup_(json_freep) json_t *root = json_loads(text, JSON_DISABLE_EOF_CHECK, NULL);
+    json_t *usable = json_object_get(root, "usable");
+    json_int_t version = json_integer_value(json_object_get(root, "criu"));
+    const char *why = json_string_value(json_object_get(root, "why"));
+    const char *cure = json_string_value(json_object_get(root, "cure"));
+    const char *warning = json_string_value(json_object_get(root, "warning"));
+
+    if (!json_is_boolean(usable) || version > UINT32_MAX)
+        return -EBADMSG;
+    facts->version = version > 0 ? (unsigned)version : 0;
+    facts->usable = json_is_true(usable);
+    facts->other_users = json_is_true(json_object_get(root, "other_uid"));
+    facts->sockets = json_is_true(json_object_get(root, "sockets"));
+    if (!facts->usable || !facts->sockets || !facts->other_users)
+        reason_set(&facts->reason, cure ? cure : "", "%s",
+                   why && why[0] ? why : "the self-test of CRIU failed");
+    if (warning && warning[0] && !(facts->warning = strdup(warning)))
+        return -ENOMEM;
+    return 0;
+}

@@ -1,0 +1,71 @@
+/* manager.h - brings store, schedule, probe and jobs together: which dump runs when, and what
+ * follows.
+ *
+ * One dump at a time on the whole host: dumps are bound by I/O, two at once freeze both longer. */
+#pragma once
+
+#include "ckptd/probe.h"
+#include "ckptd/reason.h"
+#include "ckptd/store.h"
+#include "common/ckpt_spec.h"
+
+#include <stdbool.h>
+#include <systemd/sd-event.h>
+
+struct manager;
+
+/* A dump has ended, or a queued one was dropped. */
+struct outcome {
+    const char *name;
+    uint64_t ticket;                     /* of manager_checkpoint(); 0: nobody asked for it */
+    const struct checkpoint *checkpoint; /* NULL: it failed, and `reason` says why */
+    const struct reason *reason;
+    bool dropped; /* it never began */
+};
+
+struct manager_events {
+    void (*ended)(const struct outcome *outcome, void *userdata);
+    void (*criu_known)(void *userdata); /* the self-test has ended */
+    void *userdata;
+};
+
+struct manager_options {
+    const char *state_dir;
+    const char *criu;    /* tested at once; NULL: manager_configure() says which */
+    uint64_t reserve;    /* bytes, 0: default */
+    uint64_t stall_usec; /* of the no-progress watchdog */
+};
+
+/* Opens the store, takes over workers that still run, sweeps what dead ones left. */
+int manager_new(sd_event *event, const struct manager_options *options,
+                const struct manager_events *events, struct manager **ret);
+/* Workers go on by themselves. */
+struct manager *manager_free(struct manager *manager);
+
+/* The daemon's settings: tests `criu` (NULL: found by itself) unless that one is known already. */
+int manager_configure(struct manager *manager, const char *criu, uint64_t reserve);
+
+struct store *manager_store(struct manager *manager);
+const struct criu_facts *manager_criu(const struct manager *manager);
+const struct host *manager_host(const struct manager *manager);
+const char *manager_worker(const struct manager *manager);
+
+/* Takes the spec's strings over. A watch of the same process keeps the time of its next dump. */
+int manager_watch(struct manager *manager, struct ckpt_spec *spec);
+/* Drops what is queued. MANAGER_BUSY: a dump of it still runs; ask manager_is_dumping() after the
+ * next outcome. */
+enum { MANAGER_BUSY = 1 };
+int manager_unwatch(struct manager *manager, const char *name);
+bool manager_is_dumping(const struct manager *manager, const char *name);
+
+/* The engine is gone: its watches sleep until they are asked for again. */
+void manager_forget_engine(struct manager *manager);
+
+/* Begin no more dumps. */
+void manager_stop(struct manager *manager);
+
+/* The spec of a watched service, NULL when it is not watched. */
+const struct ckpt_spec *manager_watched(const struct manager *manager, const char *name);
+
+/* Queues a dump. Its outcome carries the ticket. -ESRCH: not watched. */
+int manager_checkpoint(struct manager *manager, const char *name, uint64_t *ret_ticket);
