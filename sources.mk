@@ -80,20 +80,24 @@ test_fs_SRC = tests/common/test_fs.c common/fs.c
 test_proc_SRC = tests/common/test_proc.c common/proc.c common/fs.c
 test_dirs_SRC = tests/common/test_dirs.c common/dirs.c common/fs.c
 
+# What a checkpoint on disk is made of; both ckptd and its workers read it.
+IMAGE_SRC = $(addprefix image/,checkpoint.c manifest.c pb.c image_scan.c image_timers.c stats.c \
+	hash.c seal.c restorable.c host.c)
+
 # ckpt-worker: the only program in which libcriu runs.
-ckpt-worker_SRC = $(addprefix ckptd/,worker_main.c worker_dump.c worker_restore.c worker_selftest.c \
-	criu.c watchdog.c diagnose.c criu_log.c explain.c pb.c stats.c image_scan.c image_timers.c facts.c host.c \
-	tree.c hook.c real_ids.c kdat.c netlock.c seal.c hash.c session.c members.c reason.c manifest.c \
-	restorable.c checkpoint.c dump_request.c) \
-	common/log.c common/fs.c common/proc.c common/dirs.c common/ckpt_spec.c
+ckpt-worker_SRC = $(addprefix worker/,main.c dump.c restore.c selftest.c criu.c watchdog.c \
+	diagnose.c criu_log.c explain.c facts.c tree.c hook.c real_ids.c kdat.c netlock.c) \
+	$(IMAGE_SRC) \
+	$(addprefix common/,log.c fs.c proc.c dirs.c ckpt_spec.c session.c members.c reason.c \
+	dump_request.c)
 ckpt-worker_PKG = criu jansson
 
 UNITS += test_explain test_criu_log test_stats test_image_scan test_hash
-test_explain_SRC = tests/ckptd/test_explain.c ckptd/explain.c
-test_criu_log_SRC = tests/ckptd/test_criu_log.c ckptd/criu_log.c
-test_stats_SRC = tests/ckptd/test_stats.c ckptd/stats.c ckptd/pb.c common/fs.c
-test_image_scan_SRC = tests/ckptd/test_image_scan.c ckptd/image_scan.c ckptd/image_timers.c ckptd/pb.c common/fs.c
-test_hash_SRC = tests/ckptd/test_hash.c ckptd/hash.c
+test_explain_SRC = tests/worker/test_explain.c worker/explain.c
+test_criu_log_SRC = tests/worker/test_criu_log.c worker/criu_log.c
+test_stats_SRC = tests/image/test_stats.c image/stats.c image/pb.c common/fs.c
+test_image_scan_SRC = tests/image/test_image_scan.c image/image_scan.c image/image_timers.c image/pb.c common/fs.c
+test_hash_SRC = tests/image/test_hash.c image/hash.c
 
 # ---- supervisord: the keeper ----
 KEEPER_SRC = supervisord/keeper.c supervisord/keeper_daemon.c supervisord/keeper_engine.c \
@@ -123,42 +127,42 @@ test_keeper_cgroup_SRC = tests/supervisord/test_keeper_cgroup.c $(KEEPER_TEST_SR
 test_keeper_cgroup_PKG = libsystemd
 
 # ---- ckptd: STORE_SRC is what a store and the answers about it are made of ----
-STORE_SRC = ckptd/store.c ckptd/checkpoint.c ckptd/retention.c ckptd/manifest.c ckptd/reason.c \
+STORE_SRC = ckptd/store.c image/checkpoint.c ckptd/retention.c image/manifest.c common/reason.c \
             common/fs.c common/proc.c common/dirs.c
 ckptd_SRC = ckptd/main.c ckptd/bus.c ckptd/json.c ckptd/manager.c ckptd/manager_dump.c ckptd/job.c \
-            ckptd/worker_run.c ckptd/session.c ckptd/staging.c ckptd/space.c ckptd/schedule.c \
-            ckptd/probe.c ckptd/select.c ckptd/restorable.c ckptd/host.c ckptd/preflight.c \
-            ckptd/unix_peer.c ckptd/members.c ckptd/bus_calls.c \
-            ckptd/dump_request.c $(STORE_SRC) common/log.c common/peer.c common/ckpt_spec.c common/ckpt_spec_bus.c \
+            ckptd/worker_run.c common/session.c ckptd/staging.c ckptd/space.c ckptd/schedule.c \
+            ckptd/probe.c ckptd/select.c image/restorable.c image/host.c ckptd/preflight.c \
+            ckptd/unix_peer.c common/members.c ckptd/bus_calls.c \
+            common/dump_request.c $(STORE_SRC) common/log.c common/peer.c common/ckpt_spec.c common/ckpt_spec_bus.c \
             common/handoff.c common/fdpass.c common/bytesize.c common/strv.c
 ckptd_PKG = libsystemd jansson
 
 UNITS += test_store test_manifest test_schedule test_restorable
-test_store_SRC = tests/ckptd/test_store.c tests/ckptd/sample.c ckptd/staging.c ckptd/host.c \
+test_store_SRC = tests/ckptd/test_store.c tests/image/sample.c ckptd/staging.c image/host.c \
                  $(STORE_SRC)
 test_store_PKG = jansson
-test_manifest_SRC = tests/ckptd/test_manifest.c tests/ckptd/sample.c ckptd/host.c ckptd/manifest.c \
+test_manifest_SRC = tests/image/test_manifest.c tests/image/sample.c image/host.c image/manifest.c \
                     common/fs.c common/proc.c common/dirs.c
 test_manifest_PKG = jansson
 test_schedule_SRC = tests/ckptd/test_schedule.c ckptd/schedule.c
-test_restorable_SRC = tests/ckptd/test_restorable.c tests/ckptd/sample.c ckptd/restorable.c \
-                      ckptd/host.c ckptd/manifest.c common/fs.c common/proc.c common/dirs.c
+test_restorable_SRC = tests/image/test_restorable.c tests/image/sample.c image/restorable.c \
+                      image/host.c image/manifest.c common/fs.c common/proc.c common/dirs.c
 test_restorable_PKG = jansson
 
 UNITS += test_preflight test_ckptd
-test_preflight_SRC = tests/ckptd/test_preflight.c ckptd/preflight.c ckptd/members.c ckptd/reason.c common/fs.c \
+test_preflight_SRC = tests/ckptd/test_preflight.c ckptd/preflight.c common/members.c common/reason.c common/fs.c \
                      common/bytesize.c
-test_ckptd_SRC = tests/ckptd/test_ckptd.c tests/ckptd/sample.c ckptd/checkpoint.c ckptd/host.c \
-                 ckptd/manifest.c common/fs.c common/proc.c common/dirs.c common/handoff.c \
+test_ckptd_SRC = tests/ckptd/test_ckptd.c tests/image/sample.c image/checkpoint.c image/host.c \
+                 image/manifest.c common/fs.c common/proc.c common/dirs.c common/handoff.c \
                  common/fdpass.c common/peer.c common/strv.c common/ckpt_spec.c \
                  common/ckpt_spec_bus.c
 test_ckptd_PKG = libsystemd jansson
 $(BUILD)/unit/test_ckptd: | $(BUILD)/ckptd
 
 UNITS += test_space test_dump_request
-test_space_SRC = tests/ckptd/test_space.c tests/ckptd/sample.c ckptd/space.c ckptd/members.c \
-                 ckptd/host.c common/bytesize.c $(STORE_SRC)
+test_space_SRC = tests/ckptd/test_space.c tests/image/sample.c ckptd/space.c common/members.c \
+                 image/host.c common/bytesize.c $(STORE_SRC)
 test_space_PKG = jansson
-test_dump_request_SRC = tests/ckptd/test_dump_request.c ckptd/dump_request.c common/ckpt_spec.c \
+test_dump_request_SRC = tests/common/test_dump_request.c common/dump_request.c common/ckpt_spec.c \
                         common/dirs.c common/fs.c
 test_dump_request_PKG = libsystemd

@@ -2,12 +2,12 @@
 #include "ckptd/bus_state.h"
 
 #include "ckptd/json.h"
-#include "ckptd/members.h"
 #include "ckptd/preflight.h"
 #include "ckptd/select.h"
 #include "common/ckpt_spec_bus.h"
 #include "common/cleanup.h"
 #include "common/dirs.h"
+#include "common/members.h"
 
 #include <errno.h>
 

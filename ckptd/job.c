@@ -1,12 +1,12 @@
 /* job.c - one dump worker and its no-progress watchdog. */
 #include "ckptd/job.h"
 
-#include "ckptd/dump_request.h"
-#include "ckptd/session.h"
 #include "ckptd/staging.h"
 #include "ckptd/worker_run.h"
 #include "common/cleanup.h"
+#include "common/dump_request.h"
 #include "common/proc.h"
+#include "common/session.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,8 +1,8 @@
 /* json.c - JSON answers (jansson). */
 #include "ckptd/json.h"
 
-#include "ckptd/manifest.h"
 #include "common/cleanup.h"
+#include "image/manifest.h"
 
 #include <errno.h>
 #include <jansson.h>

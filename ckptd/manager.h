@@ -5,9 +5,9 @@
 #pragma once
 
 #include "ckptd/probe.h"
-#include "ckptd/reason.h"
 #include "ckptd/store.h"
 #include "common/ckpt_spec.h"
+#include "common/reason.h"
 
 #include <stdbool.h>
 #include <systemd/sd-event.h>

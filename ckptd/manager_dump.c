@@ -1,14 +1,14 @@
 /* manager_dump.c - one dump: its beginning, its end, and what a killed one leaves. */
 #include "ckptd/manager_state.h"
 
-#include "ckptd/session.h"
 #include "ckptd/space.h"
 #include "ckptd/staging.h"
-#include "ckptd/worker.h"
 #include "ckptd/worker_run.h"
 #include "common/cleanup.h"
 #include "common/fs.h"
 #include "common/proc.h"
+#include "common/session.h"
+#include "image/layout.h"
 
 #include <errno.h>
 #include <string.h>
@@ -106,7 +106,7 @@ static void thaw(struct manager *manager, const char *name, struct reason *reaso
 static void unlock_network(struct manager *manager, const char *folder)
 {
     const char *argv[] = {manager->worker, "unlock", "--dir", folder, NULL};
-    _cleanup_free_ char *log = fs_join(folder, WORKER_DUMP_LOG);
+    _cleanup_free_ char *log = fs_join(folder, LAYOUT_DUMP_LOG);
     _cleanup_close_ int report_fd = -1;
     pid_t pid;
 

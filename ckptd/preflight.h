@@ -1,8 +1,8 @@
 /* preflight.h - what in a running service CRIU is known not to dump, found by looking at /proc. */
 #pragma once
 
-#include "ckptd/reason.h"
 #include "ckptd/unix_peer.h"
+#include "common/reason.h"
 
 #include <stddef.h>
 #include <stdint.h>

@@ -2,12 +2,12 @@
 #include "ckptd/probe.h"
 
 #include "ckptd/json.h"
-#include "ckptd/layout.h"
-#include "ckptd/session.h"
 #include "ckptd/worker_run.h"
 #include "common/cleanup.h"
 #include "common/fs.h"
 #include "common/proc.h"
+#include "common/session.h"
+#include "image/layout.h"
 
 #include <errno.h>
 #include <fcntl.h>

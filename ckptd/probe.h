@@ -1,9 +1,9 @@
 /* probe.h - which criu there is and whether it works here: found and self-tested once per boot. */
 #pragma once
 
-#include "ckptd/host.h"
-#include "ckptd/reason.h"
 #include "ckptd/store.h"
+#include "common/reason.h"
+#include "image/host.h"
 
 #include <stdbool.h>
 #include <systemd/sd-event.h>

@@ -1,7 +1,7 @@
 /* retention.h - which checkpoint of a service goes next. Pure: no file system, no clock. */
 #pragma once
 
-#include "ckptd/checkpoint.h"
+#include "image/checkpoint.h"
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,10 +1,10 @@
 /* select.c - the choice of an image, and the command line that restores it. */
 #include "ckptd/select.h"
 
-#include "ckptd/manifest.h"
-#include "ckptd/restorable.h"
 #include "common/cleanup.h"
 #include "common/strv.h"
+#include "image/manifest.h"
+#include "image/restorable.h"
 
 #include <errno.h>
 #include <inttypes.h>

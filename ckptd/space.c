@@ -1,11 +1,11 @@
 /* space.c - the free-space reserve and MaxBytes=. */
 #include "ckptd/space.h"
 
-#include "ckptd/members.h"
 #include "ckptd/retention.h"
 #include "common/bytesize.h"
 #include "common/cleanup.h"
 #include "common/fs.h"
+#include "common/members.h"
 
 #include <errno.h>
 #include <fcntl.h>

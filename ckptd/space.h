@@ -1,9 +1,9 @@
 /* space.h - how much a dump needs, and making room for it without filling the disk. */
 #pragma once
 
-#include "ckptd/reason.h"
 #include "ckptd/store.h"
 #include "common/ckpt_spec.h"
+#include "common/reason.h"
 
 /* What stays free on the store's file system. 0: a twentieth of it. */
 struct space_limits {

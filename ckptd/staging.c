@@ -1,10 +1,10 @@
 /* staging.c - folders of dumps in progress, told apart by flock(2). */
 #include "ckptd/staging.h"
 
-#include "ckptd/checkpoint.h"
-#include "ckptd/layout.h"
 #include "common/cleanup.h"
 #include "common/fs.h"
+#include "image/checkpoint.h"
+#include "image/layout.h"
 
 #include <errno.h>
 #include <fcntl.h>

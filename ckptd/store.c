@@ -1,12 +1,12 @@
 /* store.c - the checkpoints on disk, and the short list of them in memory. */
 #include "ckptd/store.h"
 
-#include "ckptd/layout.h"
-#include "ckptd/manifest.h"
 #include "ckptd/retention.h"
 #include "common/cleanup.h"
 #include "common/dirs.h"
 #include "common/fs.h"
+#include "image/layout.h"
+#include "image/manifest.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "ckptd/checkpoint.h"
+#include "image/checkpoint.h"
 
 #include <stddef.h>
 #include <stdint.h>

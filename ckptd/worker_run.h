@@ -1,7 +1,7 @@
 /* worker_run.h - starting ckpt-worker: its descriptors, its session, its report. */
 #pragma once
 
-#include "ckptd/reason.h"
+#include "common/reason.h"
 
 #include <stdbool.h>
 #include <sys/types.h>

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Proves the layers: an include may only point down, and a foreign library has one place.
 #
-# common <- supervisord, ckptd <- ctl (which may read policies: supervisord/policy*.h, nothing else)
+# common <- image <- ckptd, worker
+# common <- supervisord <- ctl (which may read policies: supervisord/policy*.h, nothing else)
 set -eu
 cd "$(dirname "$0")/.."
 bad=0
@@ -28,30 +29,47 @@ sources() {
     done
 }
 
+# Every file that goes into a program.
+all() {
+    for folder in common supervisord image ckptd worker ctl; do sources $folder; done
+}
+
+# but FILE...: the same without these
+but() {
+    all | grep -vxF "$(printf '%s\n' "$@")"
+}
+
 # shellcheck disable=SC2046 # no white space in our file names
 layers() {
-    forbid "common/ is the lowest layer" '#include "(supervisord|ckptd|ctl|tests)/' $(sources common)
-    forbid "supervisord/ sees only common/" '#include "(ckptd|ctl|tests)/' $(sources supervisord)
-    forbid "ckptd/ sees only common/" '#include "(supervisord|ctl|tests)/' $(sources ckptd)
-    forbid "ctl/ sees only common/ and policies" '#include "(ckptd|tests)/' $(sources ctl)
+    forbid "common/ is the lowest layer" \
+        '#include "(supervisord|image|ckptd|worker|ctl|tests)/' $(sources common)
+    forbid "supervisord/ sees only common/" '#include "(image|ckptd|worker|ctl|tests)/' \
+        $(sources supervisord)
+    forbid "image/ sees only common/" '#include "(supervisord|ckptd|worker|ctl|tests)/' \
+        $(sources image)
+    forbid "ckptd/ sees only common/ and image/" '#include "(supervisord|worker|ctl|tests)/' \
+        $(sources ckptd)
+    forbid "worker/ sees only common/ and image/" '#include "(supervisord|ckptd|ctl|tests)/' \
+        $(sources worker)
+    forbid "ctl/ sees only common/ and policies" '#include "(image|ckptd|worker|tests)/' \
+        $(sources ctl)
     forbid "ctl/ sees only common/ and policies" '#include "supervisord/([^p]|p[^o]|po[^l])' \
         $(sources ctl)
     forbid "every include names its folder" '#include "[^/"]+"' \
-        $(sources common) $(sources supervisord) $(sources ckptd) $(sources ctl)
+        $(all)
 
     pure='#include <(sys/(socket|epoll|mount|wait|ioctl|prctl|syscall|un|stat)|unistd|fcntl|systemd/.*)\.?h?>'
     forbid "this file is pure: no system calls, no event loop" "$pure" \
         supervisord/service.[ch] supervisord/service_judge.[ch] supervisord/ladder.[ch]
 
-    forbid "only ckptd/criu.c knows libcriu" '#include <(criu/)?criu\.h>' \
-        $(sources common) $(sources supervisord) $(sources ckptd criu.c) $(sources ctl)
+    forbid "only worker/criu.c knows libcriu" '#include <(criu/)?criu\.h>' $(but worker/criu.c)
     forbid "only supervisord/policy_file.c knows inih" '#include <ini\.h>' \
-        $(sources common) $(sources supervisord policy_file.c) $(sources ckptd) $(sources ctl)
+        $(but supervisord/policy_file.c)
     forbid "JSON is made and read in few places" '#include <jansson\.h>' \
-        $(sources common) $(sources supervisord control_json.c) \
-        $(sources ckptd json.c manifest.c worker_selftest.c)
+        $(sources common) $(sources supervisord control_json.c) $(sources ckptd json.c) \
+        $(sources image manifest.c) $(sources worker selftest.c)
     forbid "one file per foreign library: no #ifdef" '^#[[:space:]]*if(def)?[[:space:]]' \
-        $(sources common) $(sources supervisord) $(sources ckptd) $(sources ctl)
+        $(all)
     forbid "the keeper parses nothing and has no bus" '#include <(systemd/sd-bus|jansson|ini)' \
         $(sources supervisord | grep '/keeper')
 }

@@ -32,6 +32,9 @@ pc:libsystemd     libsystemd-dev    systemd-devel      systemd    -
 pc:inih           libinih-dev       inih-devel         libinih    inih-dev
 pc:jansson        libjansson-dev    jansson-devel      jansson    jansson-dev
 pc:libcrypto      libssl-dev        openssl-devel      openssl    openssl-dev
+pc:libzstd        libzstd-dev       libzstd-devel      zstd       zstd-dev
+pc:libsodium      libsodium-dev     libsodium-devel    libsodium  libsodium-dev
+pc:libarchive     libarchive-dev    libarchive-devel   libarchive libarchive-dev
 pc:cmocka         libcmocka-dev     libcmocka-devel    cmocka     cmocka-dev
 pc:libprotobuf-c  libprotobuf-c-dev protobuf-c-devel   protobuf-c protobuf-c-dev
 cmd:redis-server  redis-server      redis              redis      redis

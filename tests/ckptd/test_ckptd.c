@@ -1,6 +1,5 @@
 /* test_ckptd.c - the real ckptd, driven over its bus like an engine, with a worker that does as
  * told. */
-#include "ckptd/layout.h"
 #include "ckptd/store.h"
 #include "common/ckpt_spec_bus.h"
 #include "common/cleanup.h"
@@ -10,7 +9,8 @@
 #include "common/proc.h"
 #include "common/strv.h"
 #include "common/wire.h"
-#include "tests/ckptd/sample.h"
+#include "image/layout.h"
+#include "tests/image/sample.h"
 
 #include <errno.h>
 #include <fcntl.h>

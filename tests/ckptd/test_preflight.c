@@ -1,8 +1,8 @@
 /* test_preflight.c - each thing CRIU does not dump is found in a /proc made of plain files. */
-#include "ckptd/members.h"
 #include "ckptd/preflight.h"
 #include "common/cleanup.h"
 #include "common/fs.h"
+#include "common/members.h"
 
 #include <fcntl.h>
 #include <setjmp.h>

@@ -2,7 +2,7 @@
 #include "ckptd/space.h"
 #include "common/cleanup.h"
 #include "common/fs.h"
-#include "tests/ckptd/sample.h"
+#include "tests/image/sample.h"
 
 #include <fcntl.h>
 #include <setjmp.h>

@@ -1,11 +1,11 @@
 /* test_store.c - numbers, lists, marks, removal, what goes first, and leftovers of dumps. */
-#include "ckptd/layout.h"
 #include "ckptd/retention.h"
 #include "ckptd/staging.h"
 #include "ckptd/store.h"
 #include "common/cleanup.h"
 #include "common/fs.h"
-#include "tests/ckptd/sample.h"
+#include "image/layout.h"
+#include "tests/image/sample.h"
 
 #include <errno.h>
 #include <fcntl.h>

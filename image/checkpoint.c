@@ -1,0 +1,123 @@
+/* checkpoint.c - reads a checkpoint's folder; ids. */
+#include "image/checkpoint.h"
+
+#include "common/cleanup.h"
+#include "common/dirs.h"
+#include "image/layout.h"
+#include "image/manifest.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/stat.h>
+
+int checkpoint_number_parse(const char *text, uint64_t *ret_number)
+{
+    size_t len = strlen(text);
+
+    /* 18 digits always fit, in JSON's signed integers too. */
+    if (len == 0 || len > 18 || strspn(text, "0123456789") != len || text[0] == '0')
+        return -EINVAL;
+    *ret_number = strtoull(text, NULL, 10);
+    return 0;
+}
+
+char *checkpoint_id_format(const char *name, uint64_t number, char buf[CHECKPOINT_ID_SIZE])
+{
+    snprintf(buf, CHECKPOINT_ID_SIZE, "%.*s@%" PRIu64, SERVICE_NAME_MAX, name, number);
+    return buf;
+}
+
+int checkpoint_id_parse(const char *id, char **ret_name, uint64_t *ret_number)
+{
+    _cleanup_free_ char *name = NULL;
+    const char *at = strrchr(id, '@');
+    uint64_t number;
+    int r;
+
+    if (!at)
+        return -EINVAL;
+    r = checkpoint_number_parse(at + 1, &number);
+    if (r < 0)
+        return r;
+    name = strndup(id, (size_t)(at - id));
+    if (!name)
+        return -ENOMEM;
+    if (!service_name_is_valid(name))
+        return -EINVAL;
+    *ret_name = TAKE_PTR(name);
+    *ret_number = number;
+    return 0;
+}
+
+static void manifest_freep(struct manifest **manifest)
+{
+    manifest_free(*manifest);
+}
+
+/* A folder without a good manifest has only what stat(2) tells. */
+static void facts_of_ruin(int fd, struct checkpoint *c)
+{
+    _cleanup_closedir_ DIR *dir = fdopendir(dup(fd));
+    struct dirent *entry;
+    struct stat st;
+
+    c->state = CHECKPOINT_CORRUPT;
+    if (fstat(fd, &st) == 0)
+        c->time_realtime = (uint64_t)st.st_mtime * USEC_PER_SEC;
+    while (dir && (entry = readdir(dir)))
+        if (fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode))
+            c->bytes += (uint64_t)st.st_blocks * 512;
+}
+
+static int read_manifest(int service_fd, const char *name, const char *folder, const char *boot_id,
+                         struct checkpoint *c)
+{
+    _cleanup_(manifest_freep) struct manifest *m = NULL;
+    _cleanup_close_ int fd = -1;
+    int r;
+
+    fd = openat(service_fd, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return -errno;
+    r = manifest_read(fd, &m);
+    if (r == -ENOMEM)
+        return r;
+    if (r < 0 || strcmp(m->service, name) != 0 || m->number != c->number) {
+        facts_of_ruin(fd, c);
+        return 0;
+    }
+    c->time_realtime = m->time_realtime;
+    c->time_boot = strcmp(m->boot_id, boot_id) == 0 ? m->time_boot : 0;
+    c->frozen_usec = m->frozen_usec;
+    c->bytes = m->bytes;
+    return 0;
+}
+
+/* "N.poisoned" beside "N"; poisoned is the weaker word. */
+static void read_marks(int service_fd, struct checkpoint *c)
+{
+    char mark[64];
+
+    snprintf(mark, sizeof(mark), "%" PRIu64 LAYOUT_POISONED, c->number);
+    if (faccessat(service_fd, mark, F_OK, 0) == 0 && c->state == CHECKPOINT_WHOLE)
+        c->state = CHECKPOINT_POISONED;
+    snprintf(mark, sizeof(mark), "%" PRIu64 LAYOUT_CORRUPT, c->number);
+    if (faccessat(service_fd, mark, F_OK, 0) == 0)
+        c->state = CHECKPOINT_CORRUPT;
+}
+
+int checkpoint_read(int service_fd, const char *name, const char *folder, const char *boot_id,
+                    struct checkpoint *ret)
+{
+    struct checkpoint c = {};
+    int r;
+
+    r = checkpoint_number_parse(folder, &c.number);
+    if (r < 0 || (r = read_manifest(service_fd, name, folder, boot_id, &c)) < 0)
+        return r;
+    read_marks(service_fd, &c);
+    *ret = c;
+    return 0;
+}

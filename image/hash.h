@@ -1,0 +1,11 @@
+/* hash.h - SHA-256 of image files; the only file that knows OpenSSL.
+ *
+ * libcrypto is loaded at the first hash: a restore of an unchanged image needs none, and loading it
+ * would cost that restore a millisecond. */
+#pragma once
+
+#include "image/manifest.h"
+
+/* SHA-256 of the file `name` in `dirfd` as lower-case hex. -ENOSYS when there is no libcrypto, -EIO
+ * when it refuses (a FIPS policy). */
+int hash_file(int dirfd, const char *name, char ret_hex[HASH_HEX + 1]);

@@ -1,0 +1,332 @@
+/* image_scan.c - reads the few CRIU images that say which pipes and files a checkpoint refers to.
+ */
+#include "image/image_scan.h"
+
+#include "common/cleanup.h"
+#include "common/fs.h"
+#include "image/pb.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define IMAGE_MAX (256u << 20) /* far above any files.img; a damaged size field stops here */
+
+/* images/fdinfo.proto: enum fd_types */
+enum { FD_TYPE_REG = 1 };
+
+/* images/vma.proto and criu/include/image.h: mappings whose shmid is a file's id */
+enum { VMA_FILE_PRIVATE = 1 << 6, VMA_FILE_SHARED = 1 << 7 };
+
+/* Calls `each` for every record of an image file; a missing file has none. */
+static int for_each_record(int dirfd, const char *name, struct image *image,
+                           int (*each)(struct image *, struct pb))
+{
+    _cleanup_free_ char *data = NULL;
+    struct pb records, message;
+    size_t size;
+    int r;
+
+    r = fs_read(dirfd, name, IMAGE_MAX, &data, &size);
+    if (r < 0)
+        return r;
+    r = pb_image(data, size, &records);
+    if (r < 0)
+        return r;
+    while ((r = pb_next_record(&records, &message)) > 0) {
+        r = each(image, message);
+        if (r < 0)
+            return r;
+    }
+    return r;
+}
+
+static int note_pipe(struct image *image, struct pb message)
+{
+    struct image_pipe *pipe = NULL, *more;
+    uint32_t inode = 0, flags = 0;
+    struct pb_field field;
+    int r;
+
+    while ((r = pb_next(&message, &field)) > 0) {
+        if (field.number == 2) /* pipe_entry.pipe_id */
+            inode = (uint32_t)field.value;
+        else if (field.number == 3)
+            flags = (uint32_t)field.value;
+    }
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < image->pipe_count && !pipe; i++)
+        if (image->pipes[i].inode == inode)
+            pipe = &image->pipes[i];
+    if (!pipe) {
+        more = reallocarray(image->pipes, image->pipe_count + 1, sizeof(*more));
+        if (!more)
+            return -ENOMEM;
+        image->pipes = more;
+        pipe = &more[image->pipe_count++];
+        *pipe = (struct image_pipe){.inode = inode};
+    }
+    pipe->reader |= (flags & O_ACCMODE) != O_WRONLY;
+    pipe->writer |= (flags & O_ACCMODE) != O_RDONLY;
+    return 0;
+}
+
+/* CRIU writes paths relative to the root: "usr/bin/x", "./usr/bin/x" or "/usr/bin/x". */
+static char *absolute(struct pb name)
+{
+    char *path;
+
+    if (name.end - name.p >= 2 && name.p[0] == '.' && name.p[1] == '/')
+        name.p++;
+    if (name.p < name.end && name.p[0] == '/')
+        name.p++;
+    return asprintf(&path, "/%.*s", (int)(name.end - name.p), (const char *)name.p) < 0 ? NULL
+                                                                                        : path;
+}
+
+static int note_file(struct image *image, struct pb message)
+{
+    struct image_file file = {0}, *more;
+    struct pb name = {0};
+    struct pb_field field;
+    uint32_t mode = S_IFREG;
+    bool external = false;
+    int r;
+
+    while ((r = pb_next(&message, &field)) > 0) {
+        switch (field.number) { /* reg_file_entry */
+        case 1:
+            file.id = (uint32_t)field.value;
+            break;
+        case 2:
+            file.flags = (uint32_t)field.value;
+            break;
+        case 6:
+            name = field.bytes;
+            break;
+        case 8:
+            file.size = field.value;
+            break;
+        case 9:
+            external = field.value;
+            break;
+        case 10:
+            mode = (uint32_t)field.value;
+            break;
+        }
+    }
+    if (r < 0)
+        return r;
+    if (!S_ISREG(mode) || external)
+        return 0;
+    more = reallocarray(image->files, image->file_count + 1, sizeof(*more));
+    if (!more)
+        return -ENOMEM;
+    image->files = more;
+    file.path = absolute(name);
+    if (!file.path)
+        return -ENOMEM;
+    more[image->file_count++] = file;
+    return 0;
+}
+
+static int note_file_entry(struct image *image, struct pb message)
+{
+    struct pb_field field;
+    int r;
+
+    while ((r = pb_next(&message, &field)) > 0) {
+        int q = 0;
+
+        if (field.number == 3) /* file_entry.reg */
+            q = note_file(image, field.bytes);
+        else if (field.number == 18) /* file_entry.pipe */
+            q = note_pipe(image, field.bytes);
+        if (q < 0)
+            return q;
+    }
+    return r;
+}
+
+static struct image_file *file_by_id(struct image *image, uint64_t id)
+{
+    for (size_t i = 0; i < image->file_count; i++)
+        if (image->files[i].id == id)
+            return &image->files[i];
+    return NULL;
+}
+
+static int note_descriptor(struct image *image, struct pb message)
+{
+    struct image_file *file;
+    struct pb_field field;
+    uint64_t id = 0, type = 0;
+    int r;
+
+    while ((r = pb_next(&message, &field)) > 0) {
+        if (field.number == 1) /* fdinfo_entry.id */
+            id = field.value;
+        else if (field.number == 3)
+            type = field.value;
+    }
+    file = type == FD_TYPE_REG ? file_by_id(image, id) : NULL;
+    if (r == 0 && file)
+        file->open = true;
+    return r;
+}
+
+static int note_mapping(struct image *image, struct pb message)
+{
+    struct image_file *file;
+    struct pb_field field;
+    uint64_t shmid = 0, status = 0;
+    int r;
+
+    while ((r = pb_next(&message, &field)) > 0) {
+        if (field.number == 4) /* vma_entry.shmid */
+            shmid = field.value;
+        else if (field.number == 7)
+            status = field.value;
+    }
+    file = status & (VMA_FILE_PRIVATE | VMA_FILE_SHARED) ? file_by_id(image, shmid) : NULL;
+    if (r == 0 && file)
+        file->mapped = true;
+    return r;
+}
+
+static int note_memory(struct image *image, struct pb message)
+{
+    struct image_file *file;
+    struct pb_field field;
+    int r, q = 0;
+
+    while ((r = pb_next(&message, &field)) > 0 && q == 0) {
+        if (field.number == 12) { /* mm_entry.exe_file_id */
+            file = file_by_id(image, field.value);
+            if (file)
+                file->mapped = true;
+        } else if (field.number == 14) {
+            q = note_mapping(image, field.bytes);
+        }
+    }
+    return q < 0 ? q : r;
+}
+
+/* A deleted file travels inside the image: the host need not have it. */
+static int forget_remapped(struct image *image, struct pb message)
+{
+    struct image_file *file;
+    struct pb_field field;
+    int r;
+
+    while ((r = pb_next(&message, &field)) > 0) {
+        if (field.number != 1) /* remap_file_path_entry.orig_id */
+            continue;
+        file = file_by_id(image, field.value);
+        if (!file)
+            continue;
+        free(file->path);
+        *file = image->files[--image->file_count];
+    }
+    return r;
+}
+
+static int note_inventory(struct image *image, struct pb message)
+{
+    struct pb_field field;
+    int r;
+
+    while ((r = pb_next(&message, &field)) > 0) {
+        if (field.number != 13) /* inventory_entry.dump_criu_run_id */
+            continue;
+        free(image->run_id);
+        image->run_id =
+            strndup((const char *)field.bytes.p, (size_t)(field.bytes.end - field.bytes.p));
+        if (!image->run_id)
+            return -ENOMEM;
+    }
+    return r;
+}
+
+static bool is_series(const char *name, const char *prefix)
+{
+    size_t len = strlen(name);
+
+    return strncmp(name, prefix, strlen(prefix)) == 0 && len > 4 &&
+           strcmp(name + len - 4, ".img") == 0;
+}
+
+static int scan_series(int dirfd, struct image *image)
+{
+    _cleanup_closedir_ DIR *dir = NULL;
+    struct dirent *entry;
+    int fd, r = 0;
+
+    fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    dir = fdopendir(fd);
+    if (!dir) {
+        close(fd);
+        return -ENOMEM;
+    }
+    while (r == 0 && (entry = readdir(dir))) {
+        if (is_series(entry->d_name, "fdinfo-")) {
+            r = for_each_record(dirfd, entry->d_name, image, note_descriptor);
+        } else if (is_series(entry->d_name, "mm-")) {
+            r = for_each_record(dirfd, entry->d_name, image, note_memory);
+        } else if (is_series(entry->d_name, "mountpoints-") && !image->mounts) {
+            image->mounts = strdup(entry->d_name);
+            r = image->mounts ? 0 : -ENOMEM;
+        }
+    }
+    return r;
+}
+
+int image_scan(int dirfd, struct image *ret)
+{
+    _cleanup_(image_done) struct image image = {0};
+    int r;
+
+    r = for_each_record(dirfd, "files.img", &image, note_file_entry);
+    if (r < 0)
+        return r;
+    r = for_each_record(dirfd, "remap-fpath.img", &image, forget_remapped);
+    if (r < 0 && r != -ENOENT)
+        return r;
+    r = for_each_record(dirfd, "inventory.img", &image, note_inventory);
+    if (r < 0)
+        return r;
+    r = scan_series(dirfd, &image);
+    if (r < 0)
+        return r;
+    if (!image.run_id)
+        image.run_id = strdup("");
+    if (!image.run_id)
+        return -ENOMEM;
+    *ret = image;
+    image = (struct image){0};
+    return 0;
+}
+
+void image_done(struct image *image)
+{
+    for (size_t i = 0; i < image->file_count; i++)
+        free(image->files[i].path);
+    free(image->files);
+    free(image->pipes);
+    free(image->mounts);
+    free(image->run_id);
+    *image = (struct image){0};
+}
+
+bool image_pipe_is_half(const struct image_pipe *pipe, const uint64_t *keys, size_t key_count)
+{
+    for (size_t i = 0; i < key_count; i++)
+        if (keys[i] == pipe->inode)
+            return false;
+    return !(pipe->reader && pipe->writer);
+}

@@ -1,0 +1,74 @@
+/* sample.c - a manifest to start from. */
+#include "tests/image/sample.h"
+
+#include "common/cleanup.h"
+#include "common/fs.h"
+#include "image/host.h"
+
+#include <assert.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static struct manifest_image image = {
+    .name = (char *)"pages-1.img",
+    .size = 4,
+    .inode = 7,
+    .mtime_nsec = 1,
+    .ctime_nsec = 2,
+};
+
+struct manifest sample_manifest(const char *name, uint64_t number, struct manifest_file *files,
+                                size_t file_count)
+{
+    static struct host host;
+    struct manifest m = {
+        .service = (char *)name,
+        .number = number,
+        .time_realtime = 1700000000123456 + number,
+        .time_boot = 1000 + number,
+        .kind = (char *)"full",
+        .frozen_usec = 5000,
+        .dump_usec = 9000,
+        .bytes = 4096,
+        .criu_version = 40101,
+        .criu_git = (char *)"",
+        .pid = 42,
+        .pipe_inode = {11, 12},
+        .file_locks = true,
+        .ghost_limit = 1 << 20,
+        .restored_from = (char *)"",
+        .images = &image,
+        .image_count = 1,
+        .files = files,
+        .file_count = file_count,
+    };
+
+    if (!host.machine && host_read(&host) < 0)
+        abort();
+    memset(image.sha256, 'a', HASH_HEX);
+    m.kernel = host.kernel;
+    m.machine = host.machine;
+    m.cpu = host.cpu;
+    m.host = host.name;
+    if (proc_boot_id(m.boot_id) < 0)
+        abort();
+    return m;
+}
+
+void sample_checkpoint(int dirfd, const char *name, uint64_t number)
+{
+    struct manifest m = sample_manifest(name, number, NULL, 0);
+    _cleanup_close_ int service = -1, folder = -1, file = -1;
+    char text[24];
+
+    snprintf(text, sizeof(text), "%llu", (unsigned long long)number);
+    (void)mkdirat(dirfd, name, 0700);
+    service = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert(service >= 0);
+    assert(mkdirat(service, text, 0700) == 0);
+    folder = openat(service, text, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    file = openat(folder, image.name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert(file >= 0 && write(file, "page", 4) == 4);
+    assert(manifest_write(folder, &m) == 0);
+}

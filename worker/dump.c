@@ -1,0 +1,376 @@
+/* dump.c - one checkpoint from the freeze to its commit; outlives ckptd.
+ *
+ * Nothing is listed before the rename at the end: killed anywhere, this leaves a staging folder
+ * that nobody holds, and ckptd sweeps it. */
+#include "common/cleanup.h"
+#include "common/dump_request.h"
+#include "common/fs.h"
+#include "common/log.h"
+#include "common/session.h"
+#include "image/checkpoint.h"
+#include "image/image_scan.h"
+#include "image/image_timers.h"
+#include "image/layout.h"
+#include "image/seal.h"
+#include "image/stats.h"
+#include "worker/diagnose.h"
+#include "worker/explain.h"
+#include "worker/facts.h"
+#include "worker/hook.h"
+#include "worker/kdat.h"
+#include "worker/netlock.h"
+#include "worker/real_ids.h"
+#include "worker/tree.h"
+#include "worker/worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+struct dump {
+    struct ckpt_spec spec;
+    char id[CHECKPOINT_ID_SIZE];
+    char staging[40], final[24]; /* in service_fd: "staging-N", "N" */
+    int store_fd, service_fd, staging_fd;
+    struct criu_run run;
+    struct criu_result result;
+    struct image image;
+    struct manifest *manifest;
+    struct reason reason; /* of the failure */
+};
+
+static void dump_done(struct dump *d)
+{
+    ckpt_spec_done(&d->spec);
+    image_done(&d->image);
+    d->manifest = manifest_free(d->manifest);
+    reason_done(&d->reason);
+    fd_close(d->staging_fd);
+    fd_close(d->service_fd);
+    fd_close(d->store_fd);
+}
+
+/* A step failed by an error of the system. */
+static int failed(struct dump *d, const char *what, int error)
+{
+    const char *cure = error == -ENOSPC ? explain("No space left on device") : "";
+
+    reason_set(&d->reason, cure, "checkpoint %s: %s: %s", d->id, what, strerror(-error));
+    return error;
+}
+
+/* ---- begin ---- */
+
+static int open_dir(int dirfd, const char *path)
+{
+    int fd = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+
+    return fd < 0 ? -errno : fd;
+}
+
+/* Folders; the lock stays with every criu we start, which inherits the descriptor: the folder is in
+ * use as long as any of them lives. */
+static int open_folders(struct dump *d, const char *store)
+{
+    if ((d->store_fd = open_dir(AT_FDCWD, store)) < 0)
+        return failed(d, store, d->store_fd);
+    if ((d->service_fd = open_dir(d->store_fd, d->spec.name)) < 0)
+        return failed(d, d->spec.name, d->service_fd);
+    if (mkdirat(d->service_fd, d->staging, 0700) < 0 && errno != EEXIST)
+        return failed(d, d->staging, -errno);
+    if ((d->staging_fd = open_dir(d->service_fd, d->staging)) < 0)
+        return failed(d, d->staging, d->staging_fd);
+    if (flock(d->staging_fd, LOCK_EX | LOCK_NB) < 0)
+        return failed(d, d->staging, -errno);
+    (void)fcntl(d->staging_fd, F_SETFD, 0);
+    return 0;
+}
+
+static int write_worker_file(struct dump *d)
+{
+    _cleanup_close_ int fd = -1;
+    uint64_t start;
+    char text[64];
+    int r;
+
+    r = proc_stat(getpid(), &start, NULL, NULL);
+    if (r < 0)
+        return failed(d, LAYOUT_WORKER, r);
+    snprintf(text, sizeof(text), "%d %" PRIu64 "\n", (int)getpid(), start);
+    fd = openat(d->staging_fd, LAYOUT_WORKER, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return failed(d, LAYOUT_WORKER, -errno);
+    r = fs_write_all(fd, text, strlen(text));
+    return r < 0 ? failed(d, LAYOUT_WORKER, r) : 0;
+}
+
+static int begin(struct dump *d, const struct worker_args *args)
+{
+    int r;
+
+    r = dump_request_read(args->spec_fd, &d->spec);
+    if (r < 0)
+        return failed(d, "the request", r);
+    checkpoint_id_format(d->spec.name, args->number, d->id);
+    snprintf(d->staging, sizeof(d->staging), LAYOUT_STAGING "%" PRIu64, args->number);
+    snprintf(d->final, sizeof(d->final), "%" PRIu64, args->number);
+    d->manifest = calloc(1, sizeof(*d->manifest));
+    if (!d->manifest)
+        return failed(d, "manifest", -ENOMEM);
+    r = open_folders(d, args->store);
+    return r < 0 ? r : write_worker_file(d);
+}
+
+static int pre_checkpoint(struct dump *d)
+{
+    const char *command = d->spec.pre_checkpoint;
+    char why[128];
+    int r;
+
+    if (!command[0])
+        return 0;
+    r = hook_run(command, "PERDURE_CHECKPOINT", d->id, d->spec.pid, why, sizeof(why));
+    if (r < 0)
+        return failed(d, "PreCheckpoint=", r);
+    if (r > 0) {
+        reason_set(&d->reason, "no checkpoint is taken when PreCheckpoint= fails; run it by hand",
+                   "PreCheckpoint=%s %s", command, why);
+        return -ECANCELED;
+    }
+    return 0;
+}
+
+/* Whatever became of the dump: what PreCheckpoint= has quieted must go on. */
+static void post_checkpoint(struct dump *d)
+{
+    const char *command = d->spec.post_checkpoint;
+    char why[128] = "could not be started";
+
+    if (command[0] &&
+        hook_run(command, "PERDURE_CHECKPOINT", d->id, d->spec.pid, why, sizeof(why)) != 0)
+        log_warning("%s: PostCheckpoint=%s %s", d->spec.name, command, why);
+}
+
+/* ---- dump ---- */
+
+static void run_criu(struct dump *d)
+{
+    struct real_ids ids;
+
+    real_ids_borrow(d->spec.pid, &ids);
+    criu_run_dump(&d->run, &d->result);
+    real_ids_return(&ids);
+}
+
+/* After a failure nothing of ours may stay on the service. */
+static void clean_up_after_criu(struct dump *d)
+{
+    int asleep;
+
+    if (d->spec.tcp_established)
+        (void)netlock_remove_of_log(d->staging_fd, LAYOUT_DUMP_LOG);
+    asleep = service_thaw(d->spec.cgroup, d->spec.pid);
+    if (asleep > 0)
+        log_error("%s: %d of its processes are still stopped after a failed dump; kill -CONT them",
+                  d->spec.name, asleep);
+}
+
+static int dump_service(struct dump *d, const struct worker_args *args)
+{
+    const struct proc_id id = {d->spec.pid, d->spec.start_time};
+    _cleanup_close_ int pidfd = proc_open(&id);
+
+    if (pidfd < 0) {
+        reason_set(&d->reason, "nothing is to be done: the next start of the service is watched",
+                   "the service's process %d has ended", (int)d->spec.pid);
+        return -ESRCH;
+    }
+    d->run = (struct criu_run){
+        .binary = args->criu,
+        .images_fd = d->staging_fd,
+        .work_fd = d->staging_fd,
+        .log_name = LAYOUT_DUMP_LOG,
+        .log_level = 1,
+        .tcp_established = d->spec.tcp_established,
+        .file_locks = d->spec.file_locks,
+        .pid = d->spec.pid,
+        .ghost_limit = d->spec.ghost_limit,
+    };
+    run_criu(d);
+    if (d->result.error == 0)
+        return 0;
+    clean_up_after_criu(d);
+    if (diagnose(&d->run, &d->result, &d->reason) || d->result.error == -ECOMM)
+        return d->result.error;
+    /* No word why: once more, talkative. */
+    d->run.log_level = 4;
+    run_criu(d);
+    if (d->result.error == 0)
+        return 0;
+    clean_up_after_criu(d);
+    (void)diagnose(&d->run, &d->result, &d->reason);
+    return d->result.error;
+}
+
+/* ---- checks ---- */
+
+/* A pipe to a process outside that is not ours comes back without its other end, and the service
+ * dies at its first write: such an image is none. */
+static int check_pipes(struct dump *d)
+{
+    const struct image *image = &d->image;
+
+    for (size_t i = 0; i < image->pipe_count; i++) {
+        char comm[TREE_COMM_SIZE];
+        pid_t peer;
+        int r;
+
+        if (!image_pipe_is_half(&image->pipes[i], d->spec.pipe_inode, STREAM_COUNT))
+            continue;
+        r = tree_pipe_peer(image->pipes[i].inode, d->spec.pid, &peer);
+        if (r < 0)
+            return failed(d, "/proc", r);
+        if (r == 0)
+            continue; /* broken before the dump, broken after the restore */
+        tree_comm(peer, comm);
+        reason_set(&d->reason,
+                   "let the service start that process itself, or use a FIFO or a socket",
+                   "the service shares pipe:[%u] with process %d (%s) outside it",
+                   image->pipes[i].inode, (int)peer, comm);
+        return -EXDEV;
+    }
+    return 0;
+}
+
+static int check_image(struct dump *d)
+{
+    int r;
+
+    r = image_rearm_timers(d->staging_fd, NULL);
+    if (r == 0)
+        r = image_scan(d->staging_fd, &d->image);
+    if (r < 0)
+        return failed(d, "the new image cannot be read", r);
+    if (d->image.mounts) {
+        reason_set(&d->reason,
+                   "run it and supervisord in one mount namespace (no Private*= or Protect*= in "
+                   "supervisord's unit, no unshare --mount in ExecStart=)",
+                   "the service lives in another mount namespace (%s)", d->image.mounts);
+        return -EXDEV;
+    }
+    return check_pipes(d);
+}
+
+/* ---- commit ---- */
+
+static int fill_manifest(struct dump *d, const struct worker_args *args)
+{
+    struct manifest *m = d->manifest;
+    uint64_t real = now_realtime_usec(), boot = now_boottime_usec();
+    struct dump_stats stats;
+    int r, version;
+
+    r = stats_dump_read(d->staging_fd, &stats);
+    if (r < 0)
+        return failed(d, STATS_DUMP_FILE, r);
+    m->number = args->number;
+    m->frozen_usec = stats.frozen_usec;
+    m->dump_usec = d->result.usec;
+    m->time_realtime = facts_freeze_time(d->staging_fd, real - d->result.usec);
+    m->time_boot = boot - (real > m->time_realtime ? real - m->time_realtime : 0);
+    version = kdat_version(args->criu);
+    m->criu_version = version > 0 ? (unsigned)version : 0;
+    m->pid = d->spec.pid;
+    memcpy(m->pipe_inode, d->spec.pipe_inode, sizeof(m->pipe_inode));
+    m->tcp_established = d->spec.tcp_established;
+    m->file_locks = d->spec.file_locks;
+    m->pid_namespace = d->spec.pid_namespace;
+    m->ghost_limit = d->spec.ghost_limit;
+    m->service = strdup(d->spec.name);
+    m->restored_from = strdup(d->spec.restored_from);
+    m->kind = strdup("full");
+    m->criu_git = strdup("");
+    if (!m->service || !m->restored_from || !m->kind || !m->criu_git)
+        return failed(d, MANIFEST_FILE, -ENOMEM);
+    r = facts_host(m);
+    if (r == 0)
+        r = facts_files(&d->image, m);
+    return r < 0 ? failed(d, "facts of the host", r) : 0;
+}
+
+static int commit(struct dump *d)
+{
+    int r;
+
+    r = seal_make(d->staging_fd, LAYOUT_WORKER, d->manifest);
+    if (r == -ENOSYS) {
+        reason_set(&d->reason, "install libssl3 (OpenSSL)", "libcrypto cannot be loaded");
+        return r;
+    }
+    if (r < 0)
+        return failed(d, "hashing the image", r);
+    r = manifest_write(d->staging_fd, d->manifest);
+    if (r < 0)
+        return failed(d, MANIFEST_FILE, r);
+    if (unlinkat(d->staging_fd, LAYOUT_WORKER, 0) < 0)
+        return failed(d, LAYOUT_WORKER, -errno);
+    r = fs_sync_dir(d->staging_fd, NULL);
+    if (r < 0)
+        return failed(d, d->staging, r);
+    if (renameat2(d->service_fd, d->staging, d->service_fd, d->final, RENAME_NOREPLACE) < 0)
+        return failed(d, "renaming the staging folder", -errno);
+    r = fs_sync_dir(d->service_fd, NULL);
+    return r < 0 ? failed(d, "syncing the store", r) : 0;
+}
+
+/* Another program's criu throws our cache away when it finds it: made again in time for the next
+ * run. */
+static void renew_cache(const struct worker_args *args)
+{
+    bool cached;
+    int version;
+
+    kdat_prepare(args->criu, &version, &cached);
+}
+
+static int make_checkpoint(struct dump *d, const struct worker_args *args)
+{
+    int r;
+
+    r = begin(d, args);
+    if (r < 0)
+        return r;
+    r = pre_checkpoint(d);
+    if (r < 0)
+        return r;
+    r = dump_service(d, args);
+    post_checkpoint(d);
+    if (r < 0)
+        return r;
+    r = check_image(d);
+    if (r < 0)
+        return r;
+    r = fill_manifest(d, args);
+    if (r < 0)
+        return r;
+    return commit(d);
+}
+
+int worker_dump(const struct worker_args *args)
+{
+    _cleanup_(dump_done) struct dump d = {.store_fd = -1, .service_fd = -1, .staging_fd = -1};
+    char text[1024];
+
+    if (make_checkpoint(&d, args) >= 0) {
+        renew_cache(args);
+        return EXIT_SUCCESS;
+    }
+    snprintf(text, sizeof(text), "%s\n%s", reason_why(&d.reason), reason_cure(&d.reason));
+    (void)fs_write_all(args->report_fd, text, strlen(text));
+    if (d.service_fd >= 0 && d.staging_fd >= 0)
+        (void)fs_remove_all(d.service_fd, d.staging);
+    return EXIT_FAILURE;
+}
