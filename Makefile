@@ -36,6 +36,7 @@ say = $(if $(V),,@printf '  %-4s %s\n' $(1) $(2))
 all:
 
 include sources.mk
+include tests/fuzz/fuzz.mk
 
 PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags libsystemd jansson criu 2>/dev/null)
 programs = $(addprefix $(BUILD)/,$(PROGRAMS))

@@ -95,7 +95,7 @@ static void emit(struct bus_server *server, const struct outcome *outcome)
     if (c)
         (void)sd_bus_emit_signal(server->bus, CKPT_PATH, CKPT_IFACE, CKPT_COMMITTED, "ssttts",
                                  outcome->name, checkpoint_id_format(outcome->name, c->number, id),
-                                 c->time_realtime, c->frozen_usec, c->bytes, "full");
+                                 c->time_realtime, c->frozen_usec, c->bytes, checkpoint_kind(c));
     else if (!outcome->dropped)
         (void)sd_bus_emit_signal(server->bus, CKPT_PATH, CKPT_IFACE, CKPT_FAILED, "sss",
                                  outcome->name, reason_why(outcome->reason),
@@ -148,6 +148,7 @@ static void on_criu_known(void *userdata)
 static void disconnect(struct bus_server *server)
 {
     pending_drop_all(server);
+    bus_drop_errands(server);
     server->post = sd_event_source_disable_unref(server->post);
     server->bus = peer_close(server->bus);
     if (server->manager)

@@ -42,12 +42,12 @@ static int not_running(sd_bus_error *error, const char *name)
 static int on_configure(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
     struct bus_server *server = userdata;
-    const char *criu;
-    uint64_t reserve;
+    struct manager_settings s = {};
     int r;
 
-    r = sd_bus_message_read(m, "st", &criu, &reserve);
-    if (r < 0 || (r = manager_configure(server->manager, *criu ? criu : NULL, reserve)) < 0)
+    r = sd_bus_message_read(m, "ststt", &s.criu, &s.reserve, &s.key_file, &s.max_bytes,
+                            &s.scrub_usec);
+    if (r < 0 || (r = manager_configure(server->manager, &s)) < 0)
         return r;
     return sd_bus_reply_method_return(m, "");
 }
@@ -107,7 +107,7 @@ static int on_checkpoint(sd_bus_message *m, void *userdata, sd_bus_error *error)
     return r < 0 ? r : bus_wait_for(server, m, name, ticket, NULL);
 }
 
-static int mark(sd_bus_message *m, struct bus_server *server, enum checkpoint_state state,
+static int mark(sd_bus_message *m, struct bus_server *server, enum checkpoint_mark which,
                 sd_bus_error *error)
 {
     _cleanup_free_ char *name = NULL;
@@ -120,7 +120,7 @@ static int mark(sd_bus_message *m, struct bus_server *server, enum checkpoint_st
         return r;
     r = checkpoint_id_parse(id, &name, &number);
     if (r == 0)
-        r = store_mark(manager_store(server->manager), name, number, state, why);
+        r = store_mark(manager_store(server->manager), name, number, which, why);
     if (r == -EINVAL || r == -ENOENT)
         return bad_id(error, id);
     return r < 0 ? r : sd_bus_reply_method_return(m, "");
@@ -128,12 +128,12 @@ static int mark(sd_bus_message *m, struct bus_server *server, enum checkpoint_st
 
 static int on_poison(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
-    return mark(m, userdata, CHECKPOINT_POISONED, error);
+    return mark(m, userdata, MARK_POISONED, error);
 }
 
 static int on_corrupt(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
-    return mark(m, userdata, CHECKPOINT_CORRUPT, error);
+    return mark(m, userdata, MARK_CORRUPT, error);
 }
 
 /* ---- the choice of an image ---- */
@@ -156,24 +156,25 @@ static int on_select(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
     struct bus_server *server = userdata;
     const struct criu_facts *criu = manager_criu(server->manager);
+    const struct select_context context = manager_select_context(server->manager);
     _cleanup_(selection_done) struct selection selection = {};
     _cleanup_(reason_done) struct reason reason = {};
     uint64_t below, only;
+    int proven_only;
     const char *name;
     int r;
 
     if (!criu->known)
         return bus_wait_for(server, m, NULL, 0, on_select);
     if ((r = sd_bus_message_rewind(m, 1)) < 0 ||
-        (r = sd_bus_message_read(m, "stt", &name, &below, &only)) < 0)
+        (r = sd_bus_message_read(m, "sttb", &name, &below, &only, &proven_only)) < 0)
         return r;
     if (!service_name_is_valid(name))
         return bad_name(error, name);
     if (!criu->usable)
         return bus_fail(error, WIRE_ERROR_NO_CHECKPOINT, &criu->reason);
-    r = select_image(manager_store(server->manager), name, below, only,
-                     manager_host(server->manager), criu, manager_worker(server->manager),
-                     &selection, &reason);
+    r = select_image(&context, &(struct select_wish){name, below, only, proven_only}, &selection,
+                     &reason);
     if (r == SELECT_NONE)
         return bus_fail(error, WIRE_ERROR_NO_CHECKPOINT, &reason);
     return r < 0 ? r : reply_selection(m, name, &selection);
@@ -209,12 +210,11 @@ static int on_list(sd_bus_message *m, void *userdata, sd_bus_error *error)
 static int why_not(struct bus_server *server, const char *name, const struct checkpoint *c,
                    char **ret_why)
 {
-    struct store *store = manager_store(server->manager);
+    const struct select_context context = manager_select_context(server->manager);
 
     if (c->state != CHECKPOINT_WHOLE)
-        return store_why(store, c, name, ret_why);
-    return select_why_not(store, name, c->number, manager_host(server->manager),
-                          manager_criu(server->manager), ret_why);
+        return store_why(context.store, c, name, ret_why);
+    return select_why_not(&context, name, c->number, ret_why);
 }
 
 static int on_show(sd_bus_message *m, void *userdata, sd_bus_error *error)
@@ -260,8 +260,8 @@ static int on_newest(sd_bus_message *m, void *userdata, sd_bus_error *error)
     if (r < 0)
         return r;
     return sd_bus_reply_method_return(m, "stttss", checkpoint_id_format(name, c->number, id),
-                                      c->time_realtime, c->frozen_usec, c->bytes, "full",
-                                      why ? why : "");
+                                      c->time_realtime, c->frozen_usec, c->bytes,
+                                      checkpoint_kind(c), why ? why : "");
 }
 
 /* Whatever of the host cannot be found out is not looked at. */
@@ -322,11 +322,11 @@ static int on_facts(sd_bus_message *m, void *userdata, sd_bus_error *error)
 
 const sd_bus_vtable bus_vtable[] = {
     SD_BUS_VTABLE_START(0),
-    SD_BUS_METHOD(CKPT_CONFIGURE, "st", "", on_configure, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD(CKPT_CONFIGURE, "ststt", "", on_configure, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD(CKPT_WATCH, CKPT_SPEC_SIGNATURE, "", on_watch, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD(CKPT_UNWATCH, "s", "", on_unwatch, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD(CKPT_CHECKPOINT, "s", "s", on_checkpoint, SD_BUS_VTABLE_UNPRIVILEGED),
-    SD_BUS_METHOD(CKPT_SELECT, "stt", "sttas", on_select, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD(CKPT_SELECT, "sttb", "sttas", on_select, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD(CKPT_POISON, "ss", "", on_poison, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD(CKPT_CORRUPT, "ss", "", on_corrupt, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD(CKPT_LIST, "s", "s", on_list, SD_BUS_VTABLE_UNPRIVILEGED),
@@ -334,6 +334,17 @@ const sd_bus_vtable bus_vtable[] = {
     SD_BUS_METHOD(CKPT_CHECK, "s", "s", on_check, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD(CKPT_NEWEST, "s", "stttss", on_newest, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD(CKPT_FACTS, "", "s", on_facts, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD(CKPT_VERIFY, "s", "s", bus_verify, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD(CKPT_DESCRIBE, "s", "s", bus_describe, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD(CKPT_DIFF, "ss", "s", bus_diff, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD(CKPT_PIN, "sb", "", bus_pin, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD(CKPT_PRUNE, "sb", "s", bus_prune, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD(CKPT_DRILL, "s", "s", bus_drill, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD(CKPT_ROTATE_KEY, "", "s", bus_rotate_key, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD(CKPT_UNPACK, "sh", "s", bus_unpack, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD(CKPT_EXPORT, "sh", "s", bus_export, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD(CKPT_IMPORT, "hsbu", "s", bus_import, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_SIGNAL(CKPT_PROGRESS, "sstt", 0),
     SD_BUS_SIGNAL(CKPT_COMMITTED, "ssttts", 0),
     SD_BUS_SIGNAL(CKPT_FAILED, "sss", 0),
     SD_BUS_VTABLE_END,

@@ -23,6 +23,7 @@ struct bus_server {
     sd_bus *bus;
     sd_event_source *post;
     struct pending *pending;
+    struct errand *errands; /* the store's commands that run */
 };
 
 /* bus.c: an error of `reason`; the call is answered by a later outcome, or asked again. */
@@ -32,3 +33,17 @@ int bus_wait_for(struct bus_server *server, sd_bus_message *call, const char *na
 
 /* bus_calls.c */
 extern const sd_bus_vtable bus_vtable[];
+
+/* bus_store.c: sd_bus_message_handler_t */
+int bus_verify(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int bus_describe(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int bus_diff(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int bus_pin(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int bus_prune(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int bus_drill(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int bus_rotate_key(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int bus_unpack(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int bus_export(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int bus_import(sd_bus_message *m, void *userdata, sd_bus_error *error);
+/* Nobody waits for their answers any more. */
+void bus_drop_errands(struct bus_server *server);

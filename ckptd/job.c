@@ -214,23 +214,25 @@ static int watch_worker(struct job *job)
     return r < 0 ? r : look_again(job, look_interval(job));
 }
 
-int job_start(const struct job_context *context, const char *worker, const char *criu,
-              const struct ckpt_spec *spec, uint64_t number, struct job **ret)
+int job_start(const struct job_context *context, const struct job_dump *dump, struct job **ret)
 {
     _cleanup_(job_freep) struct job *job = NULL;
     _cleanup_close_ int request = -1;
-    char number_text[24];
+    char number[24], parent[24];
     int r;
 
-    r = job_new(context, spec->name, number, &job);
-    if (r < 0 || (r = dump_request_pack(spec, &request)) < 0)
+    r = job_new(context, dump->spec->name, dump->number, &job);
+    if (r < 0 || (r = dump_request_pack(dump->spec, &request)) < 0)
         return r;
-    snprintf(number_text, sizeof(number_text), "%" PRIu64, number);
+    snprintf(number, sizeof(number), "%" PRIu64, dump->number);
+    snprintf(parent, sizeof(parent), "%" PRIu64, dump->parent);
     const char *argv[] = {
-        worker,        "dump",
-        "--criu",      criu,
+        dump->worker,  "dump",
+        "--criu",      dump->criu,
         "--store",     store_path(context->store),
-        "--number",    number_text,
+        "--keys",      dump->key_file,
+        "--number",    number,
+        "--parent",    parent,
         "--spec-fd",   WORKER_SPEC_FD_TEXT,
         "--report-fd", WORKER_REPORT_FD_TEXT,
         NULL,

@@ -27,9 +27,13 @@ struct job_context {
     void *userdata;
 };
 
-/* Starts `worker` (path of ckpt-worker) with the given criu. */
-int job_start(const struct job_context *context, const char *worker, const char *criu,
-              const struct ckpt_spec *spec, uint64_t number, struct job **ret);
+struct job_dump {
+    const char *worker, *criu, *key_file; /* paths */
+    const struct ckpt_spec *spec;
+    uint64_t number, parent; /* parent 0: a full image */
+};
+
+int job_start(const struct job_context *context, const struct job_dump *dump, struct job **ret);
 
 /* Takes over a worker that an earlier ckptd started and that holds NAME/staging-N. */
 int job_adopt(const struct job_context *context, const char *name, uint64_t number,

@@ -2,7 +2,9 @@
 #include "ckptd/json.h"
 
 #include "common/cleanup.h"
+#include "common/utf8.h"
 #include "image/manifest.h"
+#include "image/pagemap.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -40,15 +42,63 @@ static json_t *text_or_null(const char *text)
     return text && text[0] ? json_string(text) : json_null();
 }
 
-static json_t *checkpoint_to_json(const char *name, const struct checkpoint *c)
+static json_t *id_or_null(const char *name, uint64_t number)
+{
+    char id[CHECKPOINT_ID_SIZE];
+
+    return number ? json_string(checkpoint_id_format(name, number, id)) : json_null();
+}
+
+/* How many parents it has; -1: one of them is not there. A chain is never longer than the list. */
+static int depth(const struct store *store, const char *name, const struct checkpoint *c)
+{
+    size_t count;
+    int n = 0;
+
+    (void)store_list(store, name, &count);
+    for (; c->parent && (size_t)n < count; n++) {
+        c = store_find(store, name, c->parent);
+        if (!c)
+            return -1;
+    }
+    return c->parent ? -1 : n;
+}
+
+static json_t *depth_or_null(const struct store *store, const char *name,
+                             const struct checkpoint *c)
+{
+    int n = depth(store, name, c);
+
+    return n < 0 ? json_null() : json_integer(n);
+}
+
+/* What was said with a mark; null when it has none. */
+static json_t *mark_or_null(const struct store *store, const char *name, const struct checkpoint *c,
+                            enum checkpoint_mark mark)
+{
+    _cleanup_free_ char *text = NULL;
+
+    if (store_mark_text(store, name, c->number, mark, &text) < 0)
+        return json_null();
+    utf8_mend(text);
+    return json_string(text);
+}
+
+static json_t *checkpoint_to_json(const struct store *store, const char *name,
+                                  const struct checkpoint *c)
 {
     char id[CHECKPOINT_ID_SIZE], time[RFC3339_SIZE];
 
-    return json_pack("{s:s, s:s, s:s, s:s, s:n, s:I, s:I, s:s}", "id",
+    return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:I, s:o, s:I, s:s, s:b, s:b, s:o, s:b}", "id",
                      checkpoint_id_format(name, c->number, id), "service", name, "time",
-                     format_rfc3339(c->time_realtime, time), "kind", "full", "parent", "bytes",
-                     (json_int_t)c->bytes, "frozen_us", (json_int_t)c->frozen_usec, "state",
-                     state_name(c->state));
+                     format_rfc3339(c->time_realtime, time), "kind", c->parent ? "delta" : "full",
+                     "parent", id_or_null(name, c->parent), "depth", depth_or_null(store, name, c),
+                     "bytes", (json_int_t)c->bytes, "memory_bytes",
+                     c->pages ? json_integer((json_int_t)(c->pages * PAGEMAP_PAGE)) : json_null(),
+                     "frozen_us", (json_int_t)c->frozen_usec, "state", state_name(c->state),
+                     "pinned", c->pinned, "proven", c->proven, "unprovable",
+                     c->unprovable ? mark_or_null(store, name, c, MARK_UNPROVABLE) : json_null(),
+                     "packed", c->packed);
 }
 
 static int append_service(json_t *array, const struct store *store, const char *name)
@@ -57,7 +107,7 @@ static int append_service(json_t *array, const struct store *store, const char *
     const struct checkpoint *list = store_list(store, name, &count);
 
     while (count-- > 0)
-        if (json_array_append_new(array, checkpoint_to_json(name, &list[count])) < 0)
+        if (json_array_append_new(array, checkpoint_to_json(store, name, &list[count])) < 0)
             return -ENOMEM;
     return 0;
 }
@@ -111,7 +161,7 @@ int json_show(const struct store *store, const char *name, const struct checkpoi
         return r;
     /* What the list says goes over what the file says: the same in a good one, the truth in a bad.
      */
-    facts = checkpoint_to_json(name, c);
+    facts = checkpoint_to_json(store, name, c);
     if (!facts || json_object_update(root, facts) < 0 ||
         json_object_set_new(root, "version", json_integer(1)) < 0 ||
         json_object_set_new(root, "path", json_string(path)) < 0 ||
@@ -182,5 +232,76 @@ int json_read_selftest(const char *text, struct criu_facts *facts)
                    why && why[0] ? why : "the self-test of CRIU failed");
     if (warning && warning[0] && !(facts->warning = strdup(warning)))
         return -ENOMEM;
+    return 0;
+}
+
+int json_prune_init(struct json_prune *report)
+{
+    report->list = json_array();
+    return report->list ? 0 : -ENOMEM;
+}
+
+int json_prune_add(struct json_prune *report, const char *name, const struct checkpoint *c)
+{
+    char id[CHECKPOINT_ID_SIZE];
+
+    report->bytes += c->bytes;
+    return json_array_append_new(
+        report->list,
+        json_pack("{s:s, s:I, s:s}", "id", checkpoint_id_format(name, c->number, id), "bytes",
+                  (json_int_t)c->bytes, "why", "no rule of [Checkpoint] Keep*= keeps it"));
+}
+
+int json_prune_text(const struct json_prune *report, char **ret)
+{
+    _cleanup_(json_freep) json_t *root =
+        json_pack("{s:i, s:O, s:I}", "version", 1, "removed", (json_t *)report->list, "bytes",
+                  (json_int_t)report->bytes);
+
+    return dump(root, ret);
+}
+
+void json_prune_done(struct json_prune *report)
+{
+    json_decref(report->list);
+}
+
+int json_read_verified(const char *text, json_verified_t found, void *userdata)
+{
+    _cleanup_(json_freep) json_t *root = json_loads(text, 0, NULL);
+    json_t *list = json_object_get(root, "checkpoints"), *one;
+    size_t i;
+
+    if (!json_is_array(list))
+        return -EBADMSG;
+    json_array_foreach(list, i, one)
+    {
+        const char *id = json_string_value(json_object_get(one, "id"));
+        const char *why = json_string_value(json_object_get(one, "why"));
+        json_t *ok = json_object_get(one, "ok"), *damaged = json_object_get(one, "damaged");
+
+        if (!id || !json_is_boolean(ok) || !json_is_boolean(damaged))
+            return -EBADMSG;
+        found(&(struct json_verified){id, json_is_true(ok), json_is_true(damaged), why ? why : ""},
+              userdata);
+    }
+    return 0;
+}
+
+int json_read_drilled(const char *text, bool *ret_proven, bool *ret_unprovable, char **ret_why)
+{
+    _cleanup_(json_freep) json_t *root = json_loads(text, 0, NULL);
+    json_t *proven = json_object_get(root, "proven");
+    const char *why = json_string_value(json_object_get(root, "why"));
+    char *copy;
+
+    if (!json_is_boolean(proven))
+        return -EBADMSG;
+    copy = strdup(why ? why : "");
+    if (!copy)
+        return -ENOMEM;
+    *ret_proven = json_is_true(proven);
+    *ret_unprovable = json_is_true(json_object_get(root, "unprovable"));
+    *ret_why = copy;
     return 0;
 }

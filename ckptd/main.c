@@ -149,8 +149,6 @@ static int set_up(struct daemon *daemon, const struct arguments *a, const char *
 {
     const struct manager_options options = {
         .state_dir = state_dir,
-        .criu = a->criu,
-        .reserve = a->reserve,
         .stall_usec = stall_usec(),
     };
     struct manager_events events;
@@ -164,6 +162,14 @@ static int set_up(struct daemon *daemon, const struct arguments *a, const char *
     if (r < 0)
         return r;
     bus_server_set_manager(daemon->server, daemon->manager);
+    /* Without it the engine's Configure says it all. */
+    if (a->criu) {
+        const struct manager_settings settings = {.criu = a->criu, .reserve = a->reserve};
+
+        r = manager_configure(daemon->manager, &settings);
+        if (r < 0)
+            return r;
+    }
     return sd_event_add_io(daemon->event, NULL, HANDOFF_FD, EPOLLIN, on_keeper, daemon);
 }
 

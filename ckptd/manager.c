@@ -37,6 +37,27 @@ const char *manager_worker(const struct manager *manager)
     return manager->worker;
 }
 
+const char *manager_archiver(const struct manager *manager)
+{
+    return manager->archiver;
+}
+
+const char *manager_key_file(const struct manager *manager)
+{
+    return manager->key_file;
+}
+
+struct select_context manager_select_context(struct manager *manager)
+{
+    return (struct select_context){
+        .store = manager->store,
+        .host = &manager->host,
+        .criu = manager_criu(manager),
+        .worker = manager->worker,
+        .key_file = manager->key_file,
+    };
+}
+
 static struct watch *find_watch(const struct manager *manager, const char *name)
 {
     for (struct watch *w = manager->watches; w; w = w->next)
@@ -219,9 +240,10 @@ int manager_watch(struct manager *manager, struct ckpt_spec *spec)
     w->active = true;
     /* An earlier ckptd may have died after a commit, before it removed what was too much. */
     if (!manager_is_dumping(manager, w->spec.name))
-        manager_prune(manager, w->spec.name, w->spec.keep, w->spec.max_bytes);
+        manager_prune(manager, w->spec.name, &w->spec.retention);
     tell_unusable(manager, w);
     manager_arm_timer(manager);
+    upkeep_wake(manager->upkeep);
     return 0;
 }
 
@@ -285,6 +307,7 @@ static void on_criu_known(void *userdata)
     manager->events.criu_known(manager->events.userdata);
     manager_arm_timer(manager);
     manager_wake_queue(manager);
+    upkeep_wake(manager->upkeep);
 }
 
 static bool same_text(const char *a, const char *b)
@@ -292,11 +315,10 @@ static bool same_text(const char *a, const char *b)
     return (!a && !b) || (a && b && strcmp(a, b) == 0);
 }
 
-int manager_configure(struct manager *manager, const char *criu, uint64_t reserve)
+static int test_criu(struct manager *manager, const char *criu)
 {
     _cleanup_free_ char *copy = NULL;
 
-    manager->reserve = reserve;
     if (manager->probe && same_text(manager->criu, criu))
         return 0;
     if (criu && !(copy = strdup(criu)))
@@ -308,21 +330,40 @@ int manager_configure(struct manager *manager, const char *criu, uint64_t reserv
                        &manager->host, on_criu_known, manager, &manager->probe);
 }
 
+static const char *or_null(const char *text)
+{
+    return text && text[0] ? text : NULL;
+}
+
+int manager_configure(struct manager *manager, const struct manager_settings *settings)
+{
+    int r;
+
+    manager->reserve = settings->reserve;
+    manager->max_bytes = settings->max_bytes;
+    manager->scrub_usec = settings->scrub_usec;
+    r = manager_use_keys(manager, or_null(settings->key_file));
+    if (r < 0)
+        return r;
+    return test_criu(manager, or_null(settings->criu));
+}
+
 static int open_all(struct manager *manager, const struct manager_options *options)
 {
     int r;
 
+    manager->archiver = find_program("ckpt-archive");
     manager->worker = find_program("ckpt-worker");
-    if (!manager->worker)
+    if (!manager->worker || !manager->archiver)
         return -ENOMEM;
     if ((r = host_read(&manager->host)) < 0 ||
-        (r = store_open(options->state_dir, &manager->store)) < 0 ||
+        (r = store_open(options->state_dir, NULL, &manager->store)) < 0 ||
         (r = sd_event_add_time(manager->event, &manager->timer, CLOCK_BOOTTIME, SCHEDULE_NEVER,
                                TIMER_ACCURACY_USEC, on_due, manager)) < 0 ||
         (r = sd_event_add_defer(manager->event, &manager->queue, on_queue, manager)) < 0 ||
-        (r = manager_look_after_leftovers(manager)) < 0)
+        (r = upkeep_new(manager, manager->event, &manager->upkeep)) < 0)
         return r;
-    return options->criu ? manager_configure(manager, options->criu, options->reserve) : 0;
+    return manager_look_after_leftovers(manager);
 }
 
 int manager_new(sd_event *event, const struct manager_options *options,
@@ -336,6 +377,9 @@ int manager_new(sd_event *event, const struct manager_options *options,
     manager->event = event;
     manager->events = *events;
     manager->stall_usec = options->stall_usec;
+    manager->state_dir = strdup(options->state_dir);
+    if (!manager->state_dir)
+        return -ENOMEM;
     r = open_all(manager, options);
     if (r < 0)
         return r;
@@ -357,11 +401,15 @@ struct manager *manager_free(struct manager *manager)
     }
     sd_event_source_disable_unref(manager->timer);
     sd_event_source_disable_unref(manager->queue);
+    upkeep_free(manager->upkeep);
     probe_free(manager->probe);
     store_free(manager->store);
     host_done(&manager->host);
     free(manager->worker);
+    free(manager->archiver);
     free(manager->criu);
+    free(manager->state_dir);
+    free(manager->key_file);
     free(manager);
     return NULL;
 }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "ckptd/probe.h"
+#include "ckptd/select.h"
 #include "ckptd/store.h"
 #include "common/ckpt_spec.h"
 #include "common/reason.h"
@@ -31,8 +32,6 @@ struct manager_events {
 
 struct manager_options {
     const char *state_dir;
-    const char *criu;    /* tested at once; NULL: manager_configure() says which */
-    uint64_t reserve;    /* bytes, 0: default */
     uint64_t stall_usec; /* of the no-progress watchdog */
 };
 
@@ -42,13 +41,25 @@ int manager_new(sd_event *event, const struct manager_options *options,
 /* Workers go on by themselves. */
 struct manager *manager_free(struct manager *manager);
 
-/* The daemon's settings: tests `criu` (NULL: found by itself) unless that one is known already. */
-int manager_configure(struct manager *manager, const char *criu, uint64_t reserve);
+/* The daemon's settings; strings "" or NULL: the default. */
+struct manager_settings {
+    const char *criu;     /* found by itself */
+    uint64_t reserve;     /* bytes, 0: 5 % of the file system */
+    const char *key_file; /* STATE/store.keys */
+    uint64_t max_bytes;   /* of all services together, 0: no limit */
+    uint64_t scrub_usec;  /* each checkpoint is hashed again that often, 0: never */
+};
+
+/* Opens the store with its keys, and tests criu unless that one is known already. */
+int manager_configure(struct manager *manager, const struct manager_settings *settings);
 
 struct store *manager_store(struct manager *manager);
 const struct criu_facts *manager_criu(const struct manager *manager);
 const struct host *manager_host(const struct manager *manager);
 const char *manager_worker(const struct manager *manager);
+const char *manager_archiver(const struct manager *manager); /* path of ckpt-archive */
+const char *manager_key_file(const struct manager *manager);
+struct select_context manager_select_context(struct manager *manager);
 
 /* Takes the spec's strings over. A watch of the same process keeps the time of its next dump. */
 int manager_watch(struct manager *manager, struct ckpt_spec *spec);
@@ -57,6 +68,16 @@ int manager_watch(struct manager *manager, struct ckpt_spec *spec);
 enum { MANAGER_BUSY = 1 };
 int manager_unwatch(struct manager *manager, const char *name);
 bool manager_is_dumping(const struct manager *manager, const char *name);
+
+/* What workers found out: results of the modes verify and drill. */
+void manager_learn_verified(struct manager *manager, const char *json);
+void manager_learn_drilled(struct manager *manager, const char *id, const char *json);
+
+/* Removes what retention does not want, of one service or (name "") of all; *ret_json lists it. */
+int manager_prune_now(struct manager *manager, const char *name, bool dry_run, char **ret_json);
+
+/* The new key seals from now on. */
+int manager_rotate_key(struct manager *manager, char ret_id[KEYS_ID_SIZE]);
 
 /* The engine is gone: its watches sleep until they are asked for again. */
 void manager_forget_engine(struct manager *manager);

@@ -1,6 +1,7 @@
 /* manager_dump.c - one dump: its beginning, its end, and what a killed one leaves. */
 #include "ckptd/manager_state.h"
 
+#include "ckptd/retention.h"
 #include "ckptd/space.h"
 #include "ckptd/staging.h"
 #include "ckptd/worker_run.h"
@@ -11,6 +12,7 @@
 #include "image/layout.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 #include <sys/wait.h>
 
@@ -55,15 +57,15 @@ static void committed(struct manager *manager, const struct run *run, const char
                  &(struct outcome){.name = name, .ticket = run->ticket, .checkpoint = checkpoint});
 }
 
-void manager_prune(struct manager *manager, const char *name, uint32_t keep, uint64_t max_bytes)
+void manager_prune(struct manager *manager, const char *name, const struct retention_rules *rules)
 {
-    struct space_limits limits = {.reserve = manager->reserve, .max_bytes = max_bytes};
+    struct space_limits limits = manager_space_limits(manager, rules);
     struct reason reason = {};
     int r;
 
-    r = store_prune(manager->store, name, keep);
+    r = store_prune(manager->store, name, rules, now_realtime_usec());
     if (r >= 0)
-        r = space_make_room(manager->store, name, &limits, 0, &reason);
+        r = space_make_room(manager->store, name, &limits, (struct space_need){}, &reason);
     if (r < 0)
         log_warning("%s: cannot remove old checkpoints: %s", name, strerror(-r));
     reason_done(&reason);
@@ -76,9 +78,9 @@ static void prune_after(struct manager *manager, const struct run *run, const ch
     const struct ckpt_spec *spec = manager_watched(manager, name);
 
     if (spec)
-        manager_prune(manager, name, spec->keep, spec->max_bytes);
+        manager_prune(manager, name, &spec->retention);
     else if (!run->adopted)
-        manager_prune(manager, name, run->keep, run->max_bytes);
+        manager_prune(manager, name, &run->rules);
 }
 
 /* Says in the failure whether the service runs again after its criu was killed. */
@@ -118,7 +120,8 @@ static void unlock_network(struct manager *manager, const char *folder)
     (void)waitpid(pid, NULL, 0);
 }
 
-static int remove_half_made(const char *name, uint64_t number, bool held, void *userdata)
+static int remove_half_made(const char *name, enum folder_kind kind, uint64_t number, bool held,
+                            void *userdata)
 {
     struct manager *manager = userdata;
     _cleanup_free_ char *path = NULL;
@@ -129,10 +132,12 @@ static int remove_half_made(const char *name, uint64_t number, bool held, void *
     path = staging_path(store_path(manager->store), name, number);
     if (!path)
         return -ENOMEM;
-    unlock_network(manager, path);
-    r = store_sweep(manager->store, name, number);
+    if (kind == FOLDER_STAGING)
+        unlock_network(manager, path);
+    r = store_sweep(manager->store, name, kind, number);
     if (r < 0)
-        log_warning("cannot remove a half-made checkpoint, %s: %s", path, strerror(-r));
+        log_warning("%s: cannot remove what is left of work on its checkpoint %" PRIu64 ": %s",
+                    name, number, strerror(-r));
     return 0;
 }
 
@@ -174,6 +179,7 @@ static void on_job_done(struct job *job, void *userdata)
     run_free(run);
     manager_arm_timer(manager);
     manager_wake_queue(manager);
+    upkeep_wake(manager->upkeep);
 }
 
 /* ---- the beginning of a dump ---- */
@@ -201,40 +207,76 @@ static void add_run(struct manager *manager, struct run *run)
     manager->runs = run;
 }
 
+/* Settles Staging=: auto now means "in memory, and on the disk when that is full", disk no memory
+ * at all. `need` is what the dump may take. */
+static void choose_staging(struct ckpt_spec *spec, uint64_t need)
+{
+    uint64_t total = 0, available = 0;
+
+    (void)proc_memory(&total, &available);
+    if (!spec->staging_max)
+        spec->staging_max = total / 4;
+    if (spec->staging == STAGING_AUTO && (need > spec->staging_max || need > available / 2))
+        spec->staging = STAGING_DISK;
+}
+
+/* 0: the image will be full. */
+static uint64_t choose_parent(const struct manager *manager, const struct watch *w)
+{
+    size_t count;
+    const struct checkpoint *list = store_list(manager->store, w->spec.name, &count), *parent;
+    uint64_t number = retention_parent(list, count, w->spec.max_chain);
+
+    /* A compressed parent would have to be unpacked for every restore. */
+    parent = number ? store_find(manager->store, w->spec.name, number) : NULL;
+    return parent && parent->packed && !w->spec.encrypt ? 0 : number;
+}
+
 /* 0: it runs. > 0 or < 0: it does not, and `reason` says why. */
 static int begin_dump(struct manager *manager, struct watch *w, uint64_t ticket,
                       struct reason *reason)
 {
     const struct criu_facts *criu = manager_criu(manager);
-    struct space_limits limits = {.reserve = manager->reserve, .max_bytes = w->spec.max_bytes};
+    struct space_limits limits = manager_space_limits(manager, &w->spec.retention);
     struct job_context context = job_context(manager);
-    struct ckpt_spec spec = w->spec; /* borrows its strings */
+    uint64_t number, parent;
+    struct space_need need;
     _cleanup_free_ struct run *run = NULL;
     _cleanup_close_ int pidfd = -1;
-    uint64_t number;
+    struct ckpt_spec spec;
     int r;
 
-    /* Keeping connections means locking the network while the service is frozen, and a criu that is
-     * killed then breaks them for good: only where somebody asked for this very dump. */
-    spec.tcp_established = spec.tcp_established && ticket;
     pidfd = proc_open(&(struct proc_id){.pid = w->spec.pid, .start_time = w->spec.start_time});
     if (pidfd < 0) {
         reason_set(reason, "", "process %d of %s is gone", (int)w->spec.pid, w->spec.name);
         return pidfd;
     }
-    r = space_make_room(manager->store, w->spec.name, &limits,
-                        space_estimate(manager->store, &w->spec), reason);
+    parent = choose_parent(manager, w);
+    need = space_need_of(manager->store, &w->spec, parent != 0);
+    r = space_make_room(manager->store, w->spec.name, &limits, need, reason);
     if (r != 0)
         return r;
     r = store_begin(manager->store, w->spec.name, &number);
     if (r < 0 || (r = run_new(manager, &run)) < 0)
         return r;
-    r = job_start(&context, manager->worker, criu->path, &spec, number, &run->job);
+    spec = w->spec; /* borrows its strings */
+    /* Keeping connections means locking the network while the service is frozen, and a criu that is
+     * killed then breaks them for good: only where somebody asked for this very dump. */
+    spec.tcp_established = spec.tcp_established && ticket;
+    choose_staging(&spec, need.free);
+    const struct job_dump dump = {
+        .worker = manager->worker,
+        .criu = criu->path,
+        .key_file = manager->key_file,
+        .spec = &spec,
+        .number = number,
+        .parent = parent,
+    };
+    r = job_start(&context, &dump, &run->job);
     if (r < 0)
         return r;
     run->ticket = ticket;
-    run->keep = w->spec.keep;
-    run->max_bytes = w->spec.max_bytes;
+    run->rules = w->spec.retention;
     add_run(manager, TAKE_PTR(run));
     return 0;
 }
@@ -260,7 +302,8 @@ void manager_start_dump(struct manager *manager, struct watch *w)
 /* ---- leftovers ---- */
 
 /* A dump in progress goes on; what nobody works on any more is garbage. */
-static int adopt_or_remove(const char *name, uint64_t number, bool held, void *userdata)
+static int adopt_or_remove(const char *name, enum folder_kind kind, uint64_t number, bool held,
+                           void *userdata)
 {
     struct manager *manager = userdata;
     struct job_context context = job_context(manager);
@@ -268,7 +311,9 @@ static int adopt_or_remove(const char *name, uint64_t number, bool held, void *u
     int r;
 
     if (!held)
-        return remove_half_made(name, number, held, userdata);
+        return remove_half_made(name, kind, number, held, userdata);
+    if (kind != FOLDER_STAGING)
+        return 0;
     r = run_new(manager, &run);
     if (r < 0 || (r = job_adopt(&context, name, number, &run->job)) < 0)
         return r;
@@ -284,6 +329,8 @@ int manager_look_after_leftovers(struct manager *manager)
         int r = staging_each(store_fd(manager->store), store_service(manager->store, i),
                              adopt_or_remove, manager);
 
+        if (r >= 0)
+            r = store_sweep_files(manager->store, store_service(manager->store, i));
         if (r < 0)
             return r;
     }

@@ -4,6 +4,8 @@
 #include "ckptd/job.h"
 #include "ckptd/manager.h"
 #include "ckptd/schedule.h"
+#include "ckptd/space.h"
+#include "ckptd/upkeep.h"
 #include "common/log.h"
 
 struct watch {
@@ -18,8 +20,8 @@ struct watch {
 /* A dump that runs, with what must be known after its watch is gone. */
 struct run {
     struct job *job;
-    uint64_t ticket, max_bytes;
-    uint32_t keep;
+    uint64_t ticket;
+    struct retention_rules rules;
     bool adopted;
     struct run *next;
 };
@@ -30,13 +32,15 @@ struct manager {
     struct store *store;
     struct probe *probe;
     struct host host;
-    char *worker;
-    char *criu; /* as configured; NULL: found by itself */
-    uint64_t reserve, stall_usec;
+    char *worker, *archiver; /* paths of ckpt-worker and ckpt-archive */
+    char *criu;              /* as configured; NULL: found by itself */
+    char *state_dir, *key_file;
+    uint64_t reserve, max_bytes, scrub_usec, stall_usec;
     struct watch *watches;
     struct run *runs; /* one of ours at most; adopted ones beside it */
     sd_event_source *timer, *queue;
     uint64_t last_place, last_ticket;
+    struct upkeep *upkeep;
     bool stopping;
 };
 
@@ -50,5 +54,10 @@ uint64_t watch_dequeue(struct watch *w); /* returns the ticket it had */
 /* manager_dump.c */
 void manager_start_dump(struct manager *manager, struct watch *w);
 int manager_look_after_leftovers(struct manager *manager);
-void manager_prune(struct manager *manager, const char *name, uint32_t keep, uint64_t max_bytes);
+void manager_prune(struct manager *manager, const char *name, const struct retention_rules *rules);
 void run_free(struct run *run);
+
+/* manager_store.c */
+int manager_use_keys(struct manager *manager, const char *path); /* NULL: the default one */
+struct space_limits manager_space_limits(const struct manager *manager,
+                                         const struct retention_rules *rules);

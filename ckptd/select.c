@@ -22,39 +22,55 @@ void selection_done(struct selection *selection)
 }
 
 /* *ret_damaged: it will never be restorable again, anywhere. < 0: that cannot be told now. */
-static int look(const struct store *store, const char *name, uint64_t number,
-                const struct host *host, const struct criu_facts *criu, bool *ret_damaged,
-                char **ret_why)
+static int look_at_one(const struct select_context *context, const char *name, uint64_t number,
+                       struct manifest **ret_manifest, bool *ret_damaged, char **ret_why)
 {
-    _cleanup_(manifest_freep) struct manifest *m = NULL;
-    _cleanup_close_ int fd = -1;
+    _cleanup_close_ int fd = store_open_image(context->store, name, number);
     int r;
 
-    *ret_damaged = false;
-    fd = store_open_image(store, name, number);
-    r = fd < 0 ? fd : manifest_read(fd, &m);
-    if (r == -ENOENT || r == -EBADMSG) {
+    r = fd < 0 ? fd : manifest_read(fd, store_keys(context->store), ret_manifest);
+    if (r == -ENOENT || r == -EBADMSG || r == -EKEYREJECTED) {
         *ret_damaged = true;
-        *ret_why = strdup("its manifest is missing or damaged");
-        return *ret_why ? NOT_RESTORABLE : -ENOMEM;
+        return asprintf(ret_why, "the manifest of %s@%" PRIu64 " is missing or damaged", name,
+                        number) < 0
+                   ? -ENOMEM
+                   : NOT_RESTORABLE;
     }
     if (r < 0)
         return r;
-    r = restorable_images(fd, m, ret_why);
-    if (r != 0) {
-        *ret_damaged = r == NOT_RESTORABLE;
-        return r;
+    r = restorable_images(fd, *ret_manifest, ret_why);
+    *ret_damaged = r == NOT_RESTORABLE;
+    return r;
+}
+
+static int look(const struct select_context *context, const char *name, uint64_t number,
+                bool *ret_damaged, char **ret_why)
+{
+    _cleanup_(manifest_freep) struct manifest *m = NULL;
+    uint64_t parent;
+    int r;
+
+    *ret_damaged = false;
+    r = look_at_one(context, name, number, &m, ret_damaged, ret_why);
+    parent = m ? m->parent : 0;
+    /* The store has listed it, so that its parents end somewhere (store.c). */
+    while (r == 0 && parent) {
+        _cleanup_(manifest_freep) struct manifest *p = NULL;
+
+        r = look_at_one(context, name, parent, &p, ret_damaged, ret_why);
+        parent = p ? p->parent : 0;
     }
-    r = restorable_host(m, host, criu->version, ret_why);
-    return r != 0 ? r : restorable_files(m, ret_why);
+    if (r != 0)
+        return r;
+    r = restorable_host(m, context->host, context->criu->version, ret_why);
+    return r != 0 ? r : restorable_files(m, m->files_mode, ret_why);
 }
 
 /* An error of the system, like too many open files, is a reason like any other, but no damage. */
-static int check(const struct store *store, const char *name, uint64_t number,
-                 const struct host *host, const struct criu_facts *criu, bool *ret_damaged,
-                 char **ret_why)
+static int check(const struct select_context *context, const char *name, uint64_t number,
+                 bool *ret_damaged, char **ret_why)
 {
-    int r = look(store, name, number, host, criu, ret_damaged, ret_why);
+    int r = look(context, name, number, ret_damaged, ret_why);
 
     if (r >= 0)
         return r;
@@ -65,14 +81,14 @@ static int check(const struct store *store, const char *name, uint64_t number,
     return NOT_RESTORABLE;
 }
 
-int select_why_not(const struct store *store, const char *name, uint64_t number,
-                   const struct host *host, const struct criu_facts *criu, char **ret_why)
+int select_why_not(const struct select_context *context, const char *name, uint64_t number,
+                   char **ret_why)
 {
     char *why = NULL;
     bool damaged;
     int r;
 
-    r = check(store, name, number, host, criu, &damaged, &why);
+    r = check(context, name, number, &damaged, &why);
     if (r < 0)
         return r;
     *ret_why = why;
@@ -92,15 +108,21 @@ static int add_excuse(char **excuses, const char *name, uint64_t number, const c
     return 0;
 }
 
-static int make_argv(const struct store *store, const char *name, uint64_t number,
-                     const struct criu_facts *criu, const char *worker, char ***ret)
+static int make_argv(const struct select_context *context, const char *name, uint64_t number,
+                     char ***ret)
 {
-    _cleanup_free_ char *image = store_image_path(store, name, number);
-    const char *const words[] = {worker, "restore", "--criu", criu->path, "--image", image};
+    char number_text[24];
+    const char *const words[] = {
+        context->worker, "restore",
+        "--criu",        context->criu->path,
+        "--store",       store_path(context->store),
+        "--name",        name,
+        "--number",      number_text,
+        "--keys",        context->key_file,
+    };
     _cleanup_strv_ char **argv = NULL;
 
-    if (!image)
-        return -ENOMEM;
+    snprintf(number_text, sizeof(number_text), "%" PRIu64, number);
     for (size_t i = 0; i < ELEMENTS(words); i++) {
         int r = strv_extend(&argv, words[i]);
 
@@ -112,20 +134,24 @@ static int make_argv(const struct store *store, const char *name, uint64_t numbe
 }
 
 /* 0: this is it. NOT_RESTORABLE: *ret_why. */
-static int try_one(struct store *store, const char *name, const struct checkpoint *c, bool by_hand,
-                   const struct host *host, const struct criu_facts *criu, char **ret_why)
+static int try_one(const struct select_context *context, const struct select_wish *wish,
+                   const struct checkpoint *c, char **ret_why)
 {
-    bool damaged;
+    bool damaged, by_hand = wish->only != 0;
     int r;
 
     if (c->state != CHECKPOINT_WHOLE && !(by_hand && c->state == CHECKPOINT_POISONED)) {
-        r = store_why(store, c, name, ret_why);
+        r = store_why(context->store, c, wish->name, ret_why);
         return r < 0 ? r : NOT_RESTORABLE;
     }
-    r = check(store, name, c->number, host, criu, &damaged, ret_why);
+    if (wish->proven_only && !c->proven) {
+        *ret_why = strdup("no drill has proven it");
+        return *ret_why ? NOT_RESTORABLE : -ENOMEM;
+    }
+    r = check(context, wish->name, c->number, &damaged, ret_why);
     /* A mark that cannot be written is made again by the next try. */
     if (r == NOT_RESTORABLE && damaged)
-        (void)store_mark(store, name, c->number, CHECKPOINT_CORRUPT, *ret_why);
+        (void)store_mark(context->store, wish->name, c->number, MARK_CORRUPT, *ret_why);
     return r;
 }
 
@@ -143,30 +169,29 @@ static void explain_none(const char *name, uint64_t only, const char *excuses,
                    only ? "" : "of ", name, only ? number : "");
 }
 
-int select_image(struct store *store, const char *name, uint64_t below, uint64_t only,
-                 const struct host *host, const struct criu_facts *criu, const char *worker,
+int select_image(const struct select_context *context, const struct select_wish *wish,
                  struct selection *ret, struct reason *reason)
 {
     _cleanup_free_ char *excuses = NULL;
     size_t count;
-    const struct checkpoint *list = store_list(store, name, &count);
+    const struct checkpoint *list = store_list(context->store, wish->name, &count);
 
     while (count-- > 0) {
         const struct checkpoint *c = &list[count];
         _cleanup_free_ char *why = NULL;
         int r;
 
-        if (only ? c->number != only : c->number >= below)
+        if (wish->only ? c->number != wish->only : c->number >= wish->below)
             continue;
-        r = try_one(store, name, c, only != 0, host, criu, &why);
+        r = try_one(context, wish, c, &why);
         if (r == 0) {
             *ret = (struct selection){
                 .number = c->number, .time_realtime = c->time_realtime, .time_boot = c->time_boot};
-            return make_argv(store, name, c->number, criu, worker, &ret->argv);
+            return make_argv(context, wish->name, c->number, &ret->argv);
         }
-        if (r < 0 || (r = add_excuse(&excuses, name, c->number, why)) < 0)
+        if (r < 0 || (r = add_excuse(&excuses, wish->name, c->number, why)) < 0)
             return r;
     }
-    explain_none(name, only, excuses, reason);
+    explain_none(wish->name, wish->only, excuses, reason);
     return SELECT_NONE;
 }

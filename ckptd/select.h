@@ -4,6 +4,9 @@
 
 #include "ckptd/probe.h"
 #include "ckptd/store.h"
+#include "image/host.h"
+
+#include <stdbool.h>
 
 struct selection {
     uint64_t number;
@@ -12,14 +15,27 @@ struct selection {
 };
 void selection_done(struct selection *selection);
 
-/* The newest with a number < `below`; with `only` != 0 exactly that one, poisoned or not.
- * SELECT_NONE: there is none, and `reason` tells for each candidate why. Marks one as corrupt when
- * a file of it is missing or cut. */
+/* What an image is held against. */
+struct select_context {
+    struct store *store;
+    const struct host *host;
+    const struct criu_facts *criu;
+    const char *worker, *key_file; /* paths */
+};
+
+struct select_wish {
+    const char *name;
+    uint64_t below;   /* a number smaller than this */
+    uint64_t only;    /* 0, or exactly this one, poisoned or not */
+    bool proven_only; /* a drill has restored it */
+};
+
+/* The newest that is wished for. SELECT_NONE: there is none, and `reason` tells for each candidate
+ * why. Marks one as corrupt when a file of it is missing or cut. */
 enum { SELECT_NONE = 1 };
-int select_image(struct store *store, const char *name, uint64_t below, uint64_t only,
-                 const struct host *host, const struct criu_facts *criu, const char *worker,
+int select_image(const struct select_context *context, const struct select_wish *wish,
                  struct selection *ret, struct reason *reason);
 
 /* Why this one cannot be restored here: NULL when it can. A new string. */
-int select_why_not(const struct store *store, const char *name, uint64_t number,
-                   const struct host *host, const struct criu_facts *criu, char **ret_why);
+int select_why_not(const struct select_context *context, const char *name, uint64_t number,
+                   char **ret_why);

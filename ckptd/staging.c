@@ -1,4 +1,4 @@
-/* staging.c - folders of dumps in progress, told apart by flock(2). */
+/* staging.c - folders in which somebody works, told apart by flock(2). */
 #include "ckptd/staging.h"
 
 #include "common/cleanup.h"
@@ -32,14 +32,18 @@ static int open_staging(int store_fd, const char *name, uint64_t number)
     return open_folder(store_fd, path);
 }
 
-/* "staging-N" -> N */
-static int staging_number(const char *entry, uint64_t *ret_number)
+/* "staging-N" -> FOLDER_STAGING, N, and so on. -EINVAL: a folder of another kind. */
+static int parse_folder(const char *entry, enum folder_kind *ret_kind, uint64_t *ret_number)
 {
-    size_t prefix = strlen(LAYOUT_STAGING);
+    for (int i = 0; i < FOLDER_KINDS; i++) {
+        const char *prefix = store_folder_prefix((enum folder_kind)i);
 
-    if (strncmp(entry, LAYOUT_STAGING, prefix) != 0)
-        return -EINVAL;
-    return checkpoint_number_parse(entry + prefix, ret_number);
+        if (strncmp(entry, prefix, strlen(prefix)) == 0) {
+            *ret_kind = (enum folder_kind)i;
+            return checkpoint_number_parse(entry + strlen(prefix), ret_number);
+        }
+    }
+    return -EINVAL;
 }
 
 int staging_holder(int store_fd, const char *name, uint64_t number, struct proc_id *ret_worker)
@@ -86,13 +90,14 @@ int staging_each(int store_fd, const char *name, staging_found_t found, void *us
     }
     while ((entry = readdir(dir))) {
         _cleanup_close_ int folder = -1;
+        enum folder_kind kind;
         uint64_t number;
         int r;
 
-        if (staging_number(entry->d_name, &number) < 0)
+        if (parse_folder(entry->d_name, &kind, &number) < 0)
             continue;
         folder = open_folder(fd, entry->d_name);
-        r = found(name, number, folder >= 0 && is_held(folder), userdata);
+        r = found(name, kind, number, folder >= 0 && is_held(folder), userdata);
         if (r < 0)
             return r;
     }

@@ -1,7 +1,6 @@
 /* store.c - the checkpoints on disk, and the short list of them in memory. */
-#include "ckptd/store.h"
+#include "ckptd/store_state.h"
 
-#include "ckptd/retention.h"
 #include "common/cleanup.h"
 #include "common/dirs.h"
 #include "common/fs.h"
@@ -15,23 +14,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define WHY_MAX 4096
-
-struct service {
-    char *name;
-    uint64_t last_number; /* highest ever given out, as far as known */
-    struct checkpoint *list;
-    size_t count;
-};
-
-struct store {
-    char *path;
-    int fd;
-    char boot_id[BOOT_ID_LEN + 1];
-    struct service *services; /* in the order of their names */
-    size_t count;
-};
-
 static void store_freep(struct store **store)
 {
     store_free(*store);
@@ -39,7 +21,7 @@ static void store_freep(struct store **store)
 
 /* ---- the list in memory ---- */
 
-static struct service *find_service(const struct store *store, const char *name)
+struct service *service_find(const struct store *store, const char *name)
 {
     for (size_t i = 0; i < store->count; i++)
         if (strcmp(store->services[i].name, name) == 0)
@@ -47,7 +29,7 @@ static struct service *find_service(const struct store *store, const char *name)
     return NULL;
 }
 
-static int add_service(struct store *store, const char *name, struct service **ret)
+int service_add(struct store *store, const char *name, struct service **ret)
 {
     struct service *more;
     size_t at = 0;
@@ -69,12 +51,29 @@ static int add_service(struct store *store, const char *name, struct service **r
     return 0;
 }
 
-static struct checkpoint *find_checkpoint(const struct service *service, uint64_t number)
+struct checkpoint *service_checkpoint(const struct service *service, uint64_t number)
 {
     for (size_t i = 0; service && i < service->count; i++)
         if (service->list[i].number == number)
             return &service->list[i];
     return NULL;
+}
+
+static const struct checkpoint *parent_of(const struct service *service, const struct checkpoint *c)
+{
+    /* Parents are older; a number that is not is of no checkpoint of ours. */
+    return c->parent < c->number ? service_checkpoint(service, c->parent) : NULL;
+}
+
+void service_find_orphans(struct service *service)
+{
+    for (size_t i = 0; i < service->count; i++) { /* parents come first */
+        struct checkpoint *c = &service->list[i];
+        const struct checkpoint *parent = c->parent ? parent_of(service, c) : NULL;
+
+        if (c->parent && (!parent || parent->state == CHECKPOINT_CORRUPT))
+            c->state = CHECKPOINT_CORRUPT;
+    }
 }
 
 static int by_number(const void *a, const void *b)
@@ -101,7 +100,7 @@ const char *store_service(const struct store *store, size_t index)
 
 const struct checkpoint *store_list(const struct store *store, const char *name, size_t *ret_count)
 {
-    const struct service *service = find_service(store, name);
+    const struct service *service = service_find(store, name);
 
     *ret_count = service ? service->count : 0;
     return service ? service->list : NULL;
@@ -109,7 +108,7 @@ const struct checkpoint *store_list(const struct store *store, const char *name,
 
 const struct checkpoint *store_find(const struct store *store, const char *name, uint64_t number)
 {
-    return find_checkpoint(find_service(store, name), number);
+    return service_checkpoint(service_find(store, name), number);
 }
 
 const struct checkpoint *store_newest(const struct store *store, const char *name)
@@ -168,7 +167,12 @@ static int read_entry(const struct store *store, int service_fd, const char *ent
             service->last_number = max_of(service->last_number, number);
         return 0;
     }
-    r = checkpoint_read(service_fd, service->name, entry, store->boot_id, &c);
+    if (!store->keys) {
+        /* Nothing can be told from what is not authentic; but its number was given out. */
+        service->last_number = max_of(service->last_number, number);
+        return 0;
+    }
+    r = checkpoint_read(service_fd, service->name, entry, store->boot_id, store->keys, &c);
     if (r == -ENOTDIR || r == -ELOOP)
         return 0;
     if (r < 0)
@@ -179,7 +183,7 @@ static int read_entry(const struct store *store, int service_fd, const char *ent
 
 int store_reload(struct store *store, const char *name)
 {
-    struct service *service = find_service(store, name);
+    struct service *service = service_find(store, name);
     _cleanup_closedir_ DIR *dir = NULL;
     struct dirent *entry;
     int fd, r;
@@ -192,10 +196,11 @@ int store_reload(struct store *store, const char *name)
         close(fd);
         return -ENOMEM;
     }
-    if (!service && (r = add_service(store, name, &service)) < 0)
+    if (!service && (r = service_add(store, name, &service)) < 0)
         return r;
     service->count = 0;
-    service->last_number = read_counter(fd);
+    /* Also what this daemon has given out: a number never comes twice, whatever is gone. */
+    service->last_number = max_of(service->last_number, read_counter(fd));
     while ((entry = readdir(dir))) {
         r = read_entry(store, fd, entry->d_name, service);
         if (r < 0)
@@ -203,6 +208,7 @@ int store_reload(struct store *store, const char *name)
     }
     if (service->count > 0)
         qsort(service->list, service->count, sizeof(*service->list), by_number);
+    service_find_orphans(service);
     return 0;
 }
 
@@ -232,7 +238,7 @@ static int read_all(struct store *store)
     return 0;
 }
 
-int store_open(const char *state_dir, struct store **ret)
+int store_open(const char *state_dir, const struct keys *keys, struct store **ret)
 {
     _cleanup_(store_freep) struct store *store = NULL;
     int r;
@@ -241,6 +247,7 @@ int store_open(const char *state_dir, struct store **ret)
     if (!store)
         return -ENOMEM;
     store->fd = -1;
+    store->keys = keys;
     store->path = fs_join(state_dir, DIRS_CHECKPOINTS);
     if (!store->path)
         return -ENOMEM;
@@ -257,6 +264,18 @@ int store_open(const char *state_dir, struct store **ret)
     return 0;
 }
 
+int store_unlock(struct store *store, struct keys *keys)
+{
+    keys_free(store->own_keys);
+    store->keys = store->own_keys = keys;
+    return read_all(store);
+}
+
+const struct keys *store_keys(const struct store *store)
+{
+    return store->keys;
+}
+
 struct store *store_free(struct store *store)
 {
     if (!store)
@@ -266,143 +285,20 @@ struct store *store_free(struct store *store)
         free(store->services[i].list);
     }
     free(store->services);
+    keys_free(store->own_keys);
     free(store->path);
     fd_close(store->fd);
     free(store);
     return NULL;
 }
 
-/* ---- changes ---- */
+/* ---- one folder ---- */
 
-int store_begin(struct store *store, const char *name, uint64_t *ret_number)
-{
-    struct service *service;
-    char path[SERVICE_NAME_MAX + sizeof("/" LAYOUT_COUNTER)], text[32];
-    int r;
-
-    if (mkdirat(store->fd, name, 0700) == 0)
-        r = fs_sync_dir(store->fd, NULL);
-    else
-        r = errno == EEXIST ? 0 : -errno;
-    if (r < 0)
-        return r;
-    service = find_service(store, name);
-    if (!service && (r = add_service(store, name, &service)) < 0)
-        return r;
-    snprintf(path, sizeof(path), "%s/" LAYOUT_COUNTER, name);
-    snprintf(text, sizeof(text), "%" PRIu64 "\n", service->last_number + 1);
-    r = fs_replace(store->fd, path, text, strlen(text), 0600);
-    if (r < 0)
-        return r;
-    *ret_number = ++service->last_number;
-    return 0;
-}
-
-/* "NAME/N" + suffix, as seen from the store's folder. */
-static char *entry_path(const char *name, uint64_t number, const char *suffix)
+char *service_entry(const char *name, uint64_t number, const char *suffix)
 {
     char *path;
 
     return asprintf(&path, "%s/%" PRIu64 "%s", name, number, suffix) < 0 ? NULL : path;
-}
-
-int store_mark(struct store *store, const char *name, uint64_t number, enum checkpoint_state state,
-               const char *why)
-{
-    struct checkpoint *c = find_checkpoint(find_service(store, name), number);
-    _cleanup_free_ char *path = NULL;
-    int r;
-
-    if (!c)
-        return -ENOENT;
-    path =
-        entry_path(name, number, state == CHECKPOINT_POISONED ? LAYOUT_POISONED : LAYOUT_CORRUPT);
-    if (!path)
-        return -ENOMEM;
-    /* In memory first: it is not offered again by this daemon even when the disk is full. */
-    if (c->state != CHECKPOINT_CORRUPT)
-        c->state = state;
-    r = fs_replace(store->fd, path, why, strnlen(why, WHY_MAX), 0600);
-    return r;
-}
-
-int store_why(const struct store *store, const struct checkpoint *checkpoint, const char *name,
-              char **ret_why)
-{
-    bool poisoned = checkpoint->state == CHECKPOINT_POISONED;
-    _cleanup_free_ char *path = NULL, *why = NULL;
-
-    path = entry_path(name, checkpoint->number, poisoned ? LAYOUT_POISONED : LAYOUT_CORRUPT);
-    if (!path)
-        return -ENOMEM;
-    if (fs_read(store->fd, path, WHY_MAX, &why, NULL) < 0) {
-        why = strdup(poisoned ? "poisoned" : MANIFEST_FILE " is missing or damaged");
-        if (!why)
-            return -ENOMEM;
-    }
-    why[strcspn(why, "\n")] = '\0';
-    *ret_why = TAKE_PTR(why);
-    return 0;
-}
-
-/* The same of the folder in which a dump is made, and which a removed checkpoint becomes. */
-static char *staging_entry(const char *name, uint64_t number)
-{
-    char *path;
-
-    return asprintf(&path, "%s/" LAYOUT_STAGING "%" PRIu64, name, number) < 0 ? NULL : path;
-}
-
-int store_sweep(struct store *store, const char *name, uint64_t number)
-{
-    static const char *const marks[] = {LAYOUT_POISONED, LAYOUT_CORRUPT};
-    _cleanup_free_ char *staging = NULL;
-
-    /* The folder last: as long as it is there, an interrupted sweep is done again. */
-    for (size_t i = 0; i < ELEMENTS(marks); i++) {
-        _cleanup_free_ char *mark = entry_path(name, number, marks[i]);
-        int r = mark ? fs_remove_all(store->fd, mark) : -ENOMEM;
-
-        if (r < 0)
-            return r;
-    }
-    staging = staging_entry(name, number);
-    return staging ? fs_remove_all(store->fd, staging) : -ENOMEM;
-}
-
-int store_remove(struct store *store, const char *name, uint64_t number)
-{
-    struct service *service = find_service(store, name);
-    struct checkpoint *c = find_checkpoint(service, number);
-    _cleanup_free_ char *path = NULL, *staging = NULL;
-
-    if (!c)
-        return -ENOENT;
-    path = entry_path(name, number, "");
-    staging = staging_entry(name, number);
-    if (!path || !staging)
-        return -ENOMEM;
-    if (renameat(store->fd, path, store->fd, staging) < 0 && errno != ENOENT)
-        return -errno;
-    memmove(c, c + 1, (size_t)(&service->list[service->count] - (c + 1)) * sizeof(*c));
-    service->count--;
-    return store_sweep(store, name, number);
-}
-
-int store_prune(struct store *store, const char *name, uint32_t keep)
-{
-    for (;;) {
-        size_t count;
-        const struct checkpoint *list = store_list(store, name, &count);
-        size_t surplus = retention_surplus(list, count, keep);
-        int r;
-
-        if (surplus == RETENTION_NONE)
-            return 0;
-        r = store_remove(store, name, list[surplus].number);
-        if (r < 0)
-            return r;
-    }
 }
 
 char *store_image_path(const struct store *store, const char *name, uint64_t number)
@@ -414,11 +310,60 @@ char *store_image_path(const struct store *store, const char *name, uint64_t num
 
 int store_open_image(const struct store *store, const char *name, uint64_t number)
 {
-    _cleanup_free_ char *path = entry_path(name, number, "");
+    _cleanup_free_ char *path = service_entry(name, number, "");
     int fd;
 
     if (!path)
         return -ENOMEM;
     fd = openat(store->fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     return fd < 0 ? -errno : fd;
+}
+
+/* ---- what became of one ---- */
+
+int store_mark_text(const struct store *store, const char *name, uint64_t number,
+                    enum checkpoint_mark mark, char **ret_text)
+{
+    _cleanup_free_ char *path = service_entry(name, number, checkpoint_mark_suffix(mark));
+    _cleanup_free_ char *text = NULL;
+    int r;
+
+    if (!path)
+        return -ENOMEM;
+    r = fs_read(store->fd, path, STORE_WHY_MAX, &text, NULL);
+    if (r < 0)
+        return r;
+    text[strcspn(text, "\n")] = '\0';
+    *ret_text = TAKE_PTR(text);
+    return 0;
+}
+
+/* Without a mark there are two ways to be corrupt: by its parent, or by its own manifest. */
+static int why_unmarked(const struct service *service, const struct checkpoint *c, char **ret_why)
+{
+    const struct checkpoint *parent = parent_of(service, c);
+    int r;
+
+    if (c->state == CHECKPOINT_POISONED)
+        r = asprintf(ret_why, "poisoned");
+    else if (c->parent)
+        r = asprintf(ret_why, "its parent %s@%" PRIu64 " is %s", service->name, c->parent,
+                     parent ? "corrupt" : "missing");
+    else
+        r = asprintf(ret_why, MANIFEST_FILE " is missing or damaged");
+    return r < 0 ? -ENOMEM : 0;
+}
+
+int store_why(const struct store *store, const struct checkpoint *checkpoint, const char *name,
+              char **ret_why)
+{
+    const struct service *service = service_find(store, name);
+    bool poisoned = checkpoint->state == CHECKPOINT_POISONED;
+    int r;
+
+    if (!service)
+        return -ENOENT;
+    r = store_mark_text(store, name, checkpoint->number, poisoned ? MARK_POISONED : MARK_CORRUPT,
+                        ret_why);
+    return r == -ENOENT ? why_unmarked(service, checkpoint, ret_why) : r;
 }

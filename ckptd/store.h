@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "common/ckpt_spec.h"
 #include "image/checkpoint.h"
 
 #include <stddef.h>
@@ -11,9 +12,15 @@
 
 struct store;
 
-/* Makes STATE/checkpoints when missing and reads every service's folder. */
-int store_open(const char *state_dir, struct store **ret);
+/* Makes STATE/checkpoints when missing and reads every service's folder. `keys` authenticate the
+ * manifests and stay the caller's; with NULL only the services' names are known, until
+ * store_unlock(). */
+int store_open(const char *state_dir, const struct keys *keys, struct store **ret);
 struct store *store_free(struct store *store);
+
+/* Reads everything again with these keys, which are the store's from now on. */
+int store_unlock(struct store *store, struct keys *keys);
+const struct keys *store_keys(const struct store *store);
 
 const char *store_path(const struct store *store); /* STATE/checkpoints */
 int store_fd(const struct store *store);           /* of that folder; stays the store's */
@@ -33,22 +40,43 @@ int store_reload(struct store *store, const char *name);
  * when all checkpoints are removed. */
 int store_begin(struct store *store, const char *name, uint64_t *ret_number);
 
-/* Marks a checkpoint as poisoned or corrupt, durably. -ENOENT when it is not there. */
-int store_mark(struct store *store, const char *name, uint64_t number, enum checkpoint_state state,
+/* Marks a checkpoint durably; of proven and unprovable the last one counts. -ENOENT when it is not
+ * there. */
+#define STORE_WHY_MAX 4096 /* bytes; the rest is cut off */
+int store_mark(struct store *store, const char *name, uint64_t number, enum checkpoint_mark mark,
                const char *why);
+/* Takes a mark back, and reads the service's folder again. */
+int store_unmark(struct store *store, const char *name, uint64_t number, enum checkpoint_mark mark);
+/* All its hashes have just been found right. */
+int store_note_checked(struct store *store, const char *name, uint64_t number);
 
-/* Why it is not whole, new string. */
+/* The first line of what was said with a mark, new string. -ENOENT: it has no such mark. */
+int store_mark_text(const struct store *store, const char *name, uint64_t number,
+                    enum checkpoint_mark mark, char **ret_text);
+
+/* Why it is not whole, new string. Children of what is missing or corrupt count as corrupt. */
 int store_why(const struct store *store, const struct checkpoint *checkpoint, const char *name,
               char **ret_why);
 
-/* Removes one: it leaves the list in one rename, whenever we are killed. */
+/* Removes one: it leaves the list in one rename, whenever we are killed. -EBUSY: somebody reads it
+ * now. Not of one that has children: they would be lost. */
 int store_remove(struct store *store, const char *name, uint64_t number);
 
-/* Removes what a half-made or half-removed one has left: its staging folder and its marks. */
-int store_sweep(struct store *store, const char *name, uint64_t number);
+/* Folders beside the checkpoints in which somebody works, see layout.h. */
+enum folder_kind { FOLDER_STAGING, FOLDER_REBASE, FOLDER_UNPACK, FOLDER_KINDS };
+const char *store_folder_prefix(enum folder_kind kind);
 
-/* Removes one by one what retention_surplus() names. */
-int store_prune(struct store *store, const char *name, uint32_t keep);
+/* Removes such a folder; the marks, too, of what was half-made or half-removed in a staging one. */
+int store_sweep(struct store *store, const char *name, enum folder_kind kind, uint64_t number);
+
+/* Removes the temporary files of writes that were killed (fs_replace()): at the daemon's start, since
+ * nobody else writes them. */
+int store_sweep_files(struct store *store, const char *name);
+
+/* Removes one by one what these rules do not want and nobody needs or reads; `now` is of the wall
+ * clock, usec. */
+int store_prune(struct store *store, const char *name, const struct retention_rules *rules,
+                uint64_t now);
 
 /* The folder of a checkpoint: an open descriptor; its path as a new string, NULL when out of
  * memory. */

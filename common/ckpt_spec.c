@@ -7,6 +7,7 @@ void ckpt_spec_done(struct ckpt_spec *spec)
 {
     free(spec->name);
     free(spec->cgroup);
+    free(spec->snapshot_paths);
     free(spec->pre_checkpoint);
     free(spec->post_checkpoint);
     free(spec->restored_from);

@@ -5,7 +5,13 @@
 
 #include <systemd/sd-bus.h>
 
-#define CKPT_SPEC_SIGNATURE "sutstttuttbbbsss"
+/* Who and when; which are kept; how they are stored; files; how criu dumps, and hooks. */
+#define CKPT_SPEC_SIGNATURE \
+    "sutsttt"               \
+    "uuuut"                 \
+    "uubuiut"               \
+    "us"                    \
+    "tbbbsss"
 
 int ckpt_spec_append(sd_bus_message *m, const struct ckpt_spec *spec);
 int ckpt_spec_read(sd_bus_message *m, struct ckpt_spec *ret_spec); /* strings are new */

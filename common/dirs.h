@@ -24,6 +24,7 @@ void dirs_done(struct dirs *d);
 #define DIRS_CHECKPOINTS  "checkpoints"      /* in state */
 #define DIRS_LOGS         "logs"             /* in state */
 #define DIRS_SERVICES     "services"         /* in state */
+#define DIRS_KEYS         "store.keys"       /* in state, unless KeyFile= names another */
 
 /* A service's name is a file name, a cgroup name and part of a bus path: letters, digits and
  * "_.:@\-", not starting with '.', at most SERVICE_NAME_MAX bytes. */

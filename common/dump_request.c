@@ -9,7 +9,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-#define MAGIC 0x31717264u /* "drq1" */
+#define MAGIC 0x32717264u /* "drq2" */
 #define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
 struct head {
@@ -17,17 +17,20 @@ struct head {
     int32_t pid;
     uint64_t start_time;
     uint64_t pipe_inode[STREAM_COUNT];
-    uint64_t ghost_limit;
-    uint8_t tcp_established, file_locks, pid_namespace, reserved[5];
+    uint64_t ghost_limit, staging_max;
+    uint32_t max_chain, compress;
+    int32_t drill_nice;
+    uint8_t staging, files;
+    uint8_t encrypt, tcp_established, file_locks, pid_namespace, reserved[6];
 };
 
 /* The strings in the order in which they follow the head. */
-enum { STRINGS = 5 };
+enum { STRINGS = 6 };
 
 static void strings_of(const struct ckpt_spec *spec, const char *ret[STRINGS])
 {
-    const char *all[STRINGS] = {spec->name, spec->cgroup, spec->pre_checkpoint,
-                                spec->post_checkpoint, spec->restored_from};
+    const char *all[STRINGS] = {spec->name,           spec->cgroup,          spec->snapshot_paths,
+                                spec->pre_checkpoint, spec->post_checkpoint, spec->restored_from};
 
     for (int i = 0; i < STRINGS; i++)
         ret[i] = all[i] ? all[i] : "";
@@ -52,6 +55,13 @@ int dump_request_pack(const struct ckpt_spec *spec, int *ret_fd)
         .start_time = spec->start_time,
         .pipe_inode = {spec->pipe_inode[STREAM_STDOUT], spec->pipe_inode[STREAM_STDERR]},
         .ghost_limit = spec->ghost_limit,
+        .staging_max = spec->staging_max,
+        .max_chain = spec->max_chain,
+        .compress = spec->compress,
+        .drill_nice = spec->drill_nice,
+        .staging = (uint8_t)spec->staging,
+        .files = (uint8_t)spec->files,
+        .encrypt = spec->encrypt,
         .tcp_established = spec->tcp_established,
         .file_locks = spec->file_locks,
         .pid_namespace = spec->pid_namespace,
@@ -73,8 +83,8 @@ int dump_request_pack(const struct ckpt_spec *spec, int *ret_fd)
 /* Copies the strings out of `text`; every one must be terminated within `size` bytes. */
 static int read_strings(const char *text, size_t size, struct ckpt_spec *spec)
 {
-    char **all[STRINGS] = {&spec->name, &spec->cgroup, &spec->pre_checkpoint,
-                           &spec->post_checkpoint, &spec->restored_from};
+    char **all[STRINGS] = {&spec->name,           &spec->cgroup,          &spec->snapshot_paths,
+                           &spec->pre_checkpoint, &spec->post_checkpoint, &spec->restored_from};
 
     for (int i = 0; i < STRINGS; i++) {
         size_t len = strnlen(text, size);
@@ -109,7 +119,8 @@ int dump_request_read(int fd, struct ckpt_spec *ret_spec)
     if (n < 0)
         return -errno;
     memcpy(&head, data, sizeof(head));
-    if (n != st.st_size || head.magic != MAGIC)
+    if (n != st.st_size || head.magic != MAGIC || head.staging > STAGING_DISK ||
+        head.files > FILES_SNAPSHOT)
         return -EBADMSG;
 
     struct ckpt_spec spec = {
@@ -117,6 +128,13 @@ int dump_request_read(int fd, struct ckpt_spec *ret_spec)
         .start_time = head.start_time,
         .pipe_inode = {head.pipe_inode[STREAM_STDOUT], head.pipe_inode[STREAM_STDERR]},
         .ghost_limit = head.ghost_limit,
+        .staging_max = head.staging_max,
+        .max_chain = head.max_chain,
+        .compress = head.compress,
+        .drill_nice = head.drill_nice,
+        .staging = head.staging,
+        .files = head.files,
+        .encrypt = head.encrypt,
         .tcp_established = head.tcp_established,
         .file_locks = head.file_locks,
         .pid_namespace = head.pid_namespace,

@@ -1,13 +1,13 @@
 /* dump_request.h - the sealed memfd through which ckptd tells a dump worker what to dump.
  *
- * Three fields of the spec do not travel, because only ckptd acts on them: interval, keep and
- * max_bytes read back as 0. The form is private to one build: ckptd and its workers are installed
+ * What only ckptd acts on does not travel: interval, retention and drill_every read back as 0. The
+ * form is private to one build: ckptd and its workers are installed
  * together. */
 #pragma once
 
 #include "common/ckpt_spec.h"
 
-#define DUMP_REQUEST_MAX (64 * 1024) /* bytes; a command line of a hook is the only long part */
+#define DUMP_REQUEST_MAX (64 * 1024) /* bytes; hooks and snapshot paths are the only long parts */
 
 /* A new memfd, sealed against every change (memfd_create(2), F_ADD_SEALS); the caller closes it. It
  * is close-on-exec: clear that in the child. -E2BIG when a hook's command line is too long. */

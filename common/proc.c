@@ -137,6 +137,25 @@ char *format_rfc3339(uint64_t realtime_usec, char buf[RFC3339_SIZE])
     return buf;
 }
 
+int proc_memory(uint64_t *ret_total, uint64_t *ret_available)
+{
+    _cleanup_free_ char *text = NULL;
+    uint64_t total, available;
+    const char *line;
+    int r;
+
+    r = fs_read(AT_FDCWD, "/proc/meminfo", 65536, &text, NULL);
+    if (r < 0)
+        return r;
+    line = strstr(text, "\nMemAvailable:");
+    if (sscanf(text, "MemTotal: %" SCNu64 " kB", &total) != 1 || !line ||
+        sscanf(line, "\nMemAvailable: %" SCNu64 " kB", &available) != 1)
+        return -EBADMSG;
+    *ret_total = total * 1024;
+    *ret_available = available * 1024;
+    return 0;
+}
+
 bool proc_have_cap(unsigned cap)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};

@@ -34,11 +34,15 @@ int proc_exit_status(int pidfd, int *ret_wstatus);
 int proc_boot_id(char ret_id[BOOT_ID_LEN + 1]);
 
 uint64_t now_boottime_usec(void); /* CLOCK_BOOTTIME: goes on in suspend, never jumps */
-uint64_t now_realtime_usec(void); /* for people only, never for decisions */
+uint64_t now_realtime_usec(void); /* for people and ages of checkpoints only */
 
 /* RFC 3339 UTC with milliseconds into `buf` (at least RFC3339_SIZE bytes); returns buf. */
 #define RFC3339_SIZE 32
 char *format_rfc3339(uint64_t realtime_usec, char buf[RFC3339_SIZE]);
+
+/* Memory of the machine, and what programs can still have without swapping, bytes;
+ * proc_meminfo(5). */
+int proc_memory(uint64_t *ret_total, uint64_t *ret_available);
 
 /* Is `cap` (capability number) in our effective set? */
 bool proc_have_cap(unsigned cap);

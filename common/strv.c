@@ -79,3 +79,20 @@ int strv_copy(char *const *strv, char ***ret)
     *ret = TAKE_PTR(copy);
     return 0;
 }
+
+int strv_join_lines(char *const *strv, char **ret)
+{
+    size_t size = 1;
+    char *joined, *end;
+
+    for (char *const *s = strv; s && *s; s++)
+        size += strlen(*s) + 1;
+    joined = end = malloc(size);
+    if (!joined)
+        return -ENOMEM;
+    *end = '\0';
+    for (char *const *s = strv; s && *s; s++)
+        end = stpcpy(s == strv ? end : stpcpy(end, "\n"), *s);
+    *ret = joined;
+    return 0;
+}

@@ -18,6 +18,9 @@ int strv_extendf(char ***strv, const char *format, ...) __attribute__((format(pr
 /* New vector with copies; *ret is NULL for an empty one. */
 int strv_copy(char *const *strv, char ***ret);
 
+/* "a\nb", "" for an empty one; new. */
+int strv_join_lines(char *const *strv, char **ret);
+
 static inline void strv_freep(char ***strv)
 {
     strv_free(*strv);

@@ -9,8 +9,8 @@ _perdure_checkpoints() {
 }
 
 _perdure() {
-    local verbs="run status start stop restart checkpoint list show restore logs check reload
-        shutdown version help"
+    local verbs="run status start stop restart checkpoint list show diff verify drill pin unpin
+        prune export import unpack key restore logs check reload shutdown version help"
     local global="--json --config-dir --state-dir --runtime-dir --help"
     local cur prev verb="" i words=() instance=()
 
@@ -36,6 +36,10 @@ _perdure() {
         mapfile -t COMPREPLY < <(compgen -d -- "$cur")
         return
         ;;
+    --name)
+        mapfile -t COMPREPLY < <(compgen -W "$(_perdure_services "${instance[@]}")" -- "$cur")
+        return
+        ;;
     --policy)
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         return
@@ -54,7 +58,24 @@ _perdure() {
     help) words=($verbs) ;;
     logs) words=($(_perdure_services "${instance[@]}") -n -f --lines --follow $global) ;;
     shutdown) words=(--leave-running $global) ;;
-    show) words=($(_perdure_checkpoints "${instance[@]}") $global) ;;
+    show | diff | drill | pin | unpin)
+        words=($(_perdure_checkpoints "${instance[@]}") $global)
+        ;;
+    prune) words=($(_perdure_services "${instance[@]}") --dry-run $global) ;;
+    export | unpack)
+        words=($(_perdure_checkpoints "${instance[@]}") $global)
+        [ "$verb" = export ] && words+=(--force)
+        mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+        ;;
+    import)
+        words=(--name --trust $global)
+        mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+        ;;
+    key) words=(rotate $global) ;;
+    verify)
+        words=($(_perdure_services "${instance[@]}") $(_perdure_checkpoints "${instance[@]}") --all
+            $global)
+        ;;
     restore)
         words=($(_perdure_services "${instance[@]}") $(_perdure_checkpoints "${instance[@]}") $global)
         ;;

@@ -5,6 +5,7 @@
 #include "common/peer.h"
 #include "common/proc.h"
 #include "common/wire.h"
+#include "ctl/progress.h"
 
 #include <errno.h>
 #include <grp.h>
@@ -61,15 +62,20 @@ int client_connect(struct ctl *ctl)
 
 static int append_arguments(sd_bus_message *m, const struct request *request)
 {
+    const char *const *word = request->words;
+    int r = 0;
+
     if (strcmp(request->signature, "as") == 0)
         return sd_bus_message_append_strv(m, request->names);
-    if (strcmp(request->signature, "s") == 0)
-        return sd_bus_message_append(m, "s", request->words[0]);
-    if (strcmp(request->signature, "ss") == 0)
-        return sd_bus_message_append(m, "ss", request->words[0], request->words[1]);
-    if (strcmp(request->signature, "b") == 0)
-        return sd_bus_message_append(m, "b", (int)request->flag);
-    return 0;
+    for (const char *type = request->signature; *type && r >= 0; type++) {
+        if (*type == 's')
+            r = sd_bus_message_append(m, "s", *word++);
+        else if (*type == 'h')
+            r = sd_bus_message_append(m, "h", request->fd);
+        else
+            r = sd_bus_message_append(m, "b", (int)request->flag);
+    }
+    return r;
 }
 
 static int keep_reply(sd_bus_message *reply, void *userdata, sd_bus_error *error)
@@ -80,40 +86,69 @@ static int keep_reply(sd_bus_message *reply, void *userdata, sd_bus_error *error
     return 0;
 }
 
-/* One line that is overwritten every second, for people only. */
-static void show_progress(const struct request *request, uint64_t since)
-{
-    uint64_t passed = (now_boottime_usec() - since) / USEC_PER_SEC;
+/* What is waited for, and how far it is. */
+struct waiting {
+    const struct request *request;
+    struct progress progress;
+    bool tty;
+};
 
-    if (passed > 0)
-        fprintf(stderr, "\r%s ... %llu s ", request->doing, (unsigned long long)passed);
+/* Everybody hears of everybody's; ours is of the same method about the same thing. */
+static int on_progress(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    struct waiting *w = userdata;
+    const char *method, *about, *word = w->request->words[0] ? w->request->words[0] : "";
+    uint64_t done, total;
+
+    if (sd_bus_message_read(m, "sstt", &method, &about, &done, &total) < 0 ||
+        strcmp(method, w->request->method) != 0 || strcmp(about, word) != 0)
+        return 0;
+    w->progress.done = done;
+    w->progress.total = total;
+    progress_draw(&w->progress);
+    return 0;
+}
+
+static int wait_reply(sd_bus *bus, struct waiting *w, sd_bus_message **reply)
+{
+    int r = 0;
+
+    while (r >= 0 && !*reply) {
+        r = sd_bus_process(bus, NULL);
+        if (r != 0)
+            continue;
+        if (w->tty)
+            progress_draw(&w->progress);
+        r = sd_bus_wait(bus, w->tty ? USEC_PER_SEC : USEC_INFINITY);
+        if (r == -EINTR)
+            r = 0;
+    }
+    progress_clear(&w->progress);
+    return r;
 }
 
 /* Sends one request and waits. 0 with a reply, which may be an error, or -errno. */
 static int exchange(sd_bus *bus, const struct request *request, sd_bus_message **ret)
 {
     _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL, *reply = NULL;
-    bool tty = request->doing && isatty(STDERR_FILENO);
-    uint64_t since = now_boottime_usec();
+    _cleanup_(sd_bus_slot_unrefp) sd_bus_slot *signal = NULL;
+    struct waiting w = {.request = request,
+                        .progress = {.doing = request->doing,
+                                     .unit = request->progress_unit,
+                                     .since = now_boottime_usec()},
+                        .tty = request->doing && isatty(STDERR_FILENO)};
     int r;
 
+    if (w.tty && (r = sd_bus_match_signal(bus, &signal, NULL, CONTROL_PATH, CONTROL_IFACE,
+                                          CONTROL_PROGRESS, on_progress, &w)) < 0)
+        return r;
     r = sd_bus_message_new_method_call(bus, &m, NULL, CONTROL_PATH, CONTROL_IFACE, request->method);
     if (r < 0 || (r = append_arguments(m, request)) < 0)
         return r;
     r = sd_bus_call_async(bus, NULL, m, keep_reply, &reply,
                           request->doing ? USEC_INFINITY : 25 * USEC_PER_SEC);
-    while (r >= 0 && !reply) {
-        r = sd_bus_process(bus, NULL);
-        if (r != 0)
-            continue;
-        if (tty)
-            show_progress(request, since);
-        r = sd_bus_wait(bus, tty ? USEC_PER_SEC : USEC_INFINITY);
-        if (r == -EINTR)
-            r = 0;
-    }
-    if (tty && now_boottime_usec() - since >= USEC_PER_SEC)
-        fprintf(stderr, "\r\033[K");
+    if (r >= 0)
+        r = wait_reply(bus, &w, &reply);
     if (!reply)
         return r;
     *ret = TAKE_PTR(reply);

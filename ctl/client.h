@@ -4,13 +4,15 @@
 #include "ctl/ctl.h"
 
 struct request {
-    const char *method;    /* CONTROL_* of common/wire.h */
-    const char *signature; /* "", "s", "ss", "as" or "b" */
-    char **names;          /* for "as"; NULL-terminated */
-    const char *words[2];  /* for "s" and "ss" */
-    bool flag;             /* for "b" */
-    const char *doing;     /* "checkpointing redis": shown on a terminal when it takes long; NULL:
-                            * a quick question, asked again when the engine died over it */
+    const char *method;     /* CONTROL_* of common/wire.h */
+    const char *signature;  /* "as", or any of: s h b, each type's values in order */
+    char **names;           /* for "as"; NULL-terminated */
+    const char *words[2];   /* for each "s" */
+    int fd;                 /* for "h" */
+    bool flag;              /* for "b" */
+    const char *doing;      /* "checkpointing redis": shown on a terminal when it takes long; NULL:
+                             * a quick question, asked again when the engine died over it */
+    uint64_t progress_unit; /* bytes that one unit of its progress stands for; 0: it is no size */
 };
 
 /* Connects once; -errno as of connect(2) and nothing is reported. */

@@ -34,6 +34,8 @@ struct ctl {
     const char *policy, *name, *interval;
     bool resume;
     bool leave_running;
+    bool all, dry_run;
+    bool force, trust;
 };
 
 struct verb {
@@ -57,6 +59,16 @@ int verb_checkpoint(struct ctl *ctl, int argc, char **argv);
 int verb_list(struct ctl *ctl, int argc, char **argv);
 int verb_show(struct ctl *ctl, int argc, char **argv);
 int verb_restore(struct ctl *ctl, int argc, char **argv);
+int verb_diff(struct ctl *ctl, int argc, char **argv);
+int verb_verify(struct ctl *ctl, int argc, char **argv);
+int verb_drill(struct ctl *ctl, int argc, char **argv);
+int verb_pin(struct ctl *ctl, int argc, char **argv);
+int verb_unpin(struct ctl *ctl, int argc, char **argv);
+int verb_prune(struct ctl *ctl, int argc, char **argv);
+int verb_key(struct ctl *ctl, int argc, char **argv);
+int verb_export(struct ctl *ctl, int argc, char **argv);
+int verb_import(struct ctl *ctl, int argc, char **argv);
+int verb_unpack(struct ctl *ctl, int argc, char **argv);
 int verb_logs(struct ctl *ctl, int argc, char **argv);
 int verb_check(struct ctl *ctl, int argc, char **argv);
 int verb_run(struct ctl *ctl, int argc, char **argv);
@@ -74,3 +86,6 @@ int print_json(const struct ctl *ctl, json_t *value);
 
 /* Checks words that must be service names; EXIT_OK or a reported EXIT_USAGE. */
 int check_names(const struct ctl *ctl, int count, char **names);
+
+/* The same for the id of a checkpoint, NAME@N. */
+int check_id(const struct ctl *ctl, const char *word);

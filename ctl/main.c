@@ -34,11 +34,52 @@ static const struct verb verbs[] = {
     {"restart", "NAME...", "", 1, -1, "stop services and start them cold", NULL, verb_restart},
     {"checkpoint", "NAME", "", 1, 1, "take a checkpoint now and print its id",
      "The service keeps running. Returns when the checkpoint is safe on disk.\n", verb_checkpoint},
-    {"list", "[NAME]", "", 0, 1, "checkpoints, newest first",
-     "STATE is whole, poisoned (the service died soon after it was restored from it) or corrupt;\n"
-     "only whole ones are used for recovery.\n",
+    {"list", "[NAME]", "", 0, 1, "checkpoints, newest first, each under what it depends on",
+     "SIZE is the memory it holds, ADDED what it takes on disk beside its parents. STATE is "
+     "whole,\n"
+     "poisoned (the service died soon after it was restored from it) or corrupt; only whole ones\n"
+     "are used for recovery. FLAGS: proven or unprovable (by a drill), pinned, packed.\n",
      verb_list},
-    {"show", "ID", "", 1, 1, "everything about one checkpoint (NAME@N)", NULL, verb_show},
+    {"show", "ID", "", 1, 1, "everything about one checkpoint (NAME@N)",
+     "Its manifest, why it could not be restored here, and what is in it: processes, memory by\n"
+     "mapping (largest first), files, sockets, pipes.\n",
+     verb_show},
+    {"diff", "ID ID", "", 2, 2, "what changed from one checkpoint to another",
+     "Pages by mapping, processes (+ began, - ended, ~ changed), files and sockets (+ opened,\n"
+     "- closed, ~ moved).\n",
+     verb_diff},
+    {"verify", "[ID|NAME]", "a", 0, 1, "read every byte of checkpoints and compare their hashes",
+     "Without a word, or with --all: of all services. A damaged one is marked corrupt and never\n"
+     "offered again, nor are those that depend on it. Exits 1 when one is bad.\n",
+     verb_verify},
+    {"drill", "ID", "", 1, 1, "restore a checkpoint apart from everything, and end it again",
+     "The running service, its files and ports are not touched. Exits 1 when it is not proven.\n",
+     verb_drill},
+    {"pin", "ID", "", 1, 1, "keep a checkpoint, whatever the rules for old ones say", NULL,
+     verb_pin},
+    {"unpin", "ID", "", 1, 1, "let the rules decide about a checkpoint again", NULL, verb_unpin},
+    {"prune", "[NAME]", "d", 0, 1, "remove the checkpoints that the rules do not keep, now",
+     "The rules are Keep=, KeepHourly=, KeepDaily=, KeepWeekly= and MaxBytes=; they are applied\n"
+     "after each checkpoint anyway.\n",
+     verb_prune},
+    {"export", "ID FILE", "F", 2, 2, "write a checkpoint, with all it needs, into one file",
+     "The file (-: standard output) has the memory of the service, parents included, compressed\n"
+     "and sealed with this store's key; only root may read it. `perdure import` takes it on another\n"
+     "host, checkpointctl shows what is in it.\n",
+     verb_export},
+    {"import", "FILE --name NAME", "Nt", 1, 1, "take a checkpoint of another host into the store",
+     "It becomes the newest checkpoint of the service NAME, whose policy must be there and have the\n"
+     "user that the processes in the image have. One that is not sealed with a key of this store\n"
+     "needs --trust. Root only. Prints the id.\n\n"
+     "  perdure import redis-7.ckpt --name redis && perdure restore redis\n",
+     verb_import},
+    {"unpack", "ID DIR", "", 2, 2, "write a checkpoint as a plain CRIU image into a folder",
+     "Full, neither compressed nor encrypted: `criu restore -D DIR` and `crit` work on it. DIR is\n"
+     "made, or must be empty.\n",
+     verb_unpack},
+    {"key", "rotate", "", 1, 1, "seal and encrypt new checkpoints with a new key",
+     "Old checkpoints stay as they are, and readable: old keys are kept. Prints the key's id.\n",
+     verb_key},
     {"restore", "NAME[@N]", "", 1, 1, "stop what runs and bring back a checkpoint",
      "Without @N: the newest one. What the service did since then is lost. A poisoned checkpoint\n"
      "can be restored by naming it.\n",
@@ -88,6 +129,13 @@ static const struct {
      false,
      NULL,
      "let the services run on without supervision"},
+    {{"all", no_argument, NULL, 'a'}, false, NULL, "all checkpoints of all services"},
+    {{"force", no_argument, NULL, 'F'}, false, NULL, "replace FILE when it is there"},
+    {{"trust", no_argument, NULL, 't'},
+     false,
+     NULL,
+     "you vouch for the archive: its seal does not count"},
+    {{"dry-run", no_argument, NULL, 'd'}, false, NULL, "only say what would be removed"},
     {{"json", no_argument, NULL, 'J'}, false, NULL, "print JSON (see docs/json.md)"},
     {{"config-dir", required_argument, NULL, 'C'}, false, "D", "policies and perdure.ini"},
     {{"state-dir", required_argument, NULL, 'S'}, false, "D", "checkpoints and logs"},
@@ -220,6 +268,18 @@ static int set_option(struct ctl *ctl, int letter, char *argument)
         break;
     case 'l':
         ctl->leave_running = true;
+        break;
+    case 'a':
+        ctl->all = true;
+        break;
+    case 'd':
+        ctl->dry_run = true;
+        break;
+    case 'F':
+        ctl->force = true;
+        break;
+    case 't':
+        ctl->trust = true;
         break;
     }
     return EXIT_OK;

@@ -59,3 +59,15 @@ int check_names(const struct ctl *ctl, int count, char **names)
                           "'%s' is not a service name", names[i]);
     return EXIT_OK;
 }
+
+int check_id(const struct ctl *ctl, const char *word)
+{
+    const char *at = strrchr(word, '@');
+    _cleanup_free_ char *name = NULL;
+
+    if (!at || at[1] == '\0' || at[1 + strspn(at + 1, "0123456789")] != '\0')
+        return report(ctl, EXIT_USAGE, "an id is NAME@N; `perdure list NAME` lists them",
+                      "'%s' is not the id of a checkpoint", word);
+    name = strndup(word, (size_t)(at - word));
+    return name ? check_names(ctl, 1, &name) : report_errno(ctl, -ENOMEM, word);
+}

@@ -15,7 +15,8 @@ struct table {
 int table_init(struct table *table, const char *const *headers);
 void table_done(struct table *table);
 
-/* Adds one row of `columns` cells, which are copied; NULL and "" are shown as "-". */
+/* Adds one row of `columns` cells, which are copied; NULL and "" are shown as "-". Cells are UTF-8;
+ * control characters, which a terminal would obey, become '?'. */
 int table_add(struct table *table, const char *const *cells);
 
 /* Two spaces between columns, nothing after the last one's text. */

@@ -1,12 +1,14 @@
 /* text.c - see text.h. */
 #include "ctl/text.h"
 
+#include "common/bytesize.h"
 #include "common/cleanup.h"
 #include "common/proc.h"
 #include "common/timespan.h"
 
 #include <ctype.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 #include <time.h>
 
@@ -64,6 +66,24 @@ bool member_bool(const json_t *object, const char *key, bool *ret)
         return false;
     *ret = json_is_true(value);
     return true;
+}
+
+const char *number_text(const json_t *object, const char *key, char buf[TEXT_SIZE])
+{
+    int64_t n;
+
+    buf[0] = '\0';
+    if (member_number(object, key, &n))
+        snprintf(buf, TEXT_SIZE, "%" PRId64, n);
+    return buf;
+}
+
+const char *size_text(const json_t *object, const char *key, char buf[TEXT_SIZE])
+{
+    int64_t n;
+
+    buf[0] = '\0';
+    return member_number(object, key, &n) && n >= 0 ? bytesize_format((uint64_t)n, buf) : buf;
 }
 
 /* Length of the well-formed UTF-8 sequence at `s` (RFC 3629, section 4), 0 when there is none. */

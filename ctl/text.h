@@ -19,5 +19,9 @@ const char *member_string(const json_t *object, const char *key);
 bool member_number(const json_t *object, const char *key, int64_t *ret);
 bool member_bool(const json_t *object, const char *key, bool *ret);
 
+/* The same as text for people: "4711", "1.5G"; "" when it is absent. Both return buf. */
+const char *number_text(const json_t *object, const char *key, char buf[TEXT_SIZE]);
+const char *size_text(const json_t *object, const char *key, char buf[TEXT_SIZE]);
+
 /* A JSON string of any bytes; those that are not UTF-8 become U+FFFD. NULL when out of memory. */
 json_t *json_text(const char *bytes, size_t size);

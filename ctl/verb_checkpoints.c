@@ -1,10 +1,8 @@
-/* verb_checkpoints.c - verbs about checkpoints: take, list, show, bring back. */
-#include "common/bytesize.h"
+/* verb_checkpoints.c - verbs about checkpoints: take one, bring one back. */
 #include "common/cleanup.h"
 #include "common/proc.h"
 #include "common/wire.h"
 #include "ctl/client.h"
-#include "ctl/table.h"
 #include "ctl/text.h"
 
 #include <errno.h>
@@ -51,120 +49,6 @@ int verb_checkpoint(struct ctl *ctl, int argc, char **argv)
         return print_json(
             ctl, json_pack("{s:i, s:s, s:s}", "version", 1, "verb", "checkpoint", "id", id));
     puts(id);
-    return EXIT_OK;
-}
-
-static int add_checkpoint(struct table *table, const json_t *checkpoint)
-{
-    const char *time = member_string(checkpoint, "time");
-    char bytes[TEXT_SIZE] = "", frozen[TEXT_SIZE] = "", age[TEXT_SIZE] = "";
-    uint64_t taken, now = now_realtime_usec();
-    int64_t n;
-
-    if (time && parse_rfc3339(time, &taken) == 0 && now >= taken)
-        format_span(now - taken, age);
-    if (member_number(checkpoint, "bytes", &n))
-        bytesize_format((uint64_t)n, bytes);
-    if (member_number(checkpoint, "frozen_us", &n))
-        format_span((uint64_t)n, frozen);
-    return table_add(table, (const char *[]){member_string(checkpoint, "id"), time, age,
-                                             member_string(checkpoint, "kind"), bytes, frozen,
-                                             member_string(checkpoint, "state")});
-}
-
-/* A service without checkpoints, or no service? One whose policy is gone still has its checkpoints.
- */
-static int check_known(struct ctl *ctl, char *name)
-{
-    return client_call(ctl,
-                       &(struct request){.method = CONTROL_STATUS,
-                                         .signature = "as",
-                                         .names = (char *[]){name, NULL}},
-                       NULL);
-}
-
-int verb_list(struct ctl *ctl, int argc, char **argv)
-{
-    static const char *const headers[] = {"ID",    "TIME",   "AGE",   "KIND",
-                                          "BYTES", "FROZEN", "STATE", NULL};
-    _cleanup_(table_done) struct table table = {0};
-    json_auto_t *answer = NULL;
-    const json_t *checkpoints;
-    int r, code;
-
-    code = check_names(ctl, argc, argv);
-    if (code != EXIT_OK)
-        return code;
-    code = client_call_json(ctl,
-                            &(struct request){.method = CONTROL_LIST,
-                                              .signature = "s",
-                                              .words = {argc > 0 ? argv[0] : ""}},
-                            &answer);
-    if (code != EXIT_OK)
-        return code;
-    checkpoints = json_object_get(answer, "checkpoints");
-    if (argc > 0 && json_array_size(checkpoints) == 0 &&
-        (code = check_known(ctl, argv[0])) != EXIT_OK)
-        return code;
-    if (ctl->json)
-        return print_json(ctl, json_incref(answer));
-    r = table_init(&table, headers);
-    for (size_t i = 0; r == 0 && i < json_array_size(checkpoints); i++)
-        r = add_checkpoint(&table, json_array_get(checkpoints, i));
-    if (r < 0)
-        return report_errno(ctl, r, "list");
-    table_print(&table, stdout);
-    return EXIT_OK;
-}
-
-/* One "key: value" line; lists are shown by their length, --json has them whole. */
-static void print_fact(const char *key, const json_t *value)
-{
-    char text[TEXT_SIZE];
-
-    printf("%16s: ", key);
-    if (json_is_string(value))
-        puts(json_string_length(value) > 0 ? json_string_value(value) : "-");
-    else if (json_is_null(value))
-        puts("-");
-    else if (json_is_boolean(value))
-        puts(json_is_true(value) ? "yes" : "no");
-    else if (json_is_array(value))
-        printf("%zu entries\n", json_array_size(value));
-    else if (json_is_integer(value) && strcmp(key, "bytes") == 0)
-        puts(bytesize_format((uint64_t)json_integer_value(value), text));
-    else if (json_is_integer(value) &&
-             (strcmp(key, "frozen_us") == 0 || strcmp(key, "dump_us") == 0))
-        puts(format_span((uint64_t)json_integer_value(value), text));
-    else {
-        (void)json_dumpf(value, stdout, JSON_ENCODE_ANY);
-        putchar('\n');
-    }
-}
-
-int verb_show(struct ctl *ctl, int argc, char **argv)
-{
-    _cleanup_free_ char *name = NULL;
-    json_auto_t *answer = NULL;
-    const char *key;
-    json_t *value;
-    bool is_id;
-    int code;
-
-    name = split_id(ctl, argv[0], &is_id);
-    if (!name)
-        return EXIT_USAGE;
-    if (!is_id)
-        return report(ctl, EXIT_USAGE, "an id is NAME@N; `perdure list NAME` lists them",
-                      "'%s' is not the id of a checkpoint", argv[0]);
-    code = client_call_json(
-        ctl, &(struct request){.method = CONTROL_SHOW, .signature = "s", .words = {argv[0]}},
-        &answer);
-    if (code != EXIT_OK)
-        return code;
-    if (ctl->json)
-        return print_json(ctl, json_incref(answer));
-    json_object_foreach(answer, key, value) if (strcmp(key, "version") != 0) print_fact(key, value);
     return EXIT_OK;
 }
 

@@ -5,12 +5,18 @@
 #include "common/dirs.h"
 #include "image/layout.h"
 #include "image/manifest.h"
+#include "image/pack.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
+
+const char *checkpoint_kind(const struct checkpoint *checkpoint)
+{
+    return checkpoint->parent ? "delta" : "full";
+}
 
 int checkpoint_number_parse(const char *text, uint64_t *ret_number)
 {
@@ -72,7 +78,7 @@ static void facts_of_ruin(int fd, struct checkpoint *c)
 }
 
 static int read_manifest(int service_fd, const char *name, const char *folder, const char *boot_id,
-                         struct checkpoint *c)
+                         const struct keys *keys, struct checkpoint *c)
 {
     _cleanup_(manifest_freep) struct manifest *m = NULL;
     _cleanup_close_ int fd = -1;
@@ -81,7 +87,7 @@ static int read_manifest(int service_fd, const char *name, const char *folder, c
     fd = openat(service_fd, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0)
         return -errno;
-    r = manifest_read(fd, &m);
+    r = manifest_read(fd, keys, &m);
     if (r == -ENOMEM)
         return r;
     if (r < 0 || strcmp(m->service, name) != 0 || m->number != c->number) {
@@ -92,30 +98,61 @@ static int read_manifest(int service_fd, const char *name, const char *folder, c
     c->time_boot = strcmp(m->boot_id, boot_id) == 0 ? m->time_boot : 0;
     c->frozen_usec = m->frozen_usec;
     c->bytes = m->bytes;
+    c->checked_realtime = m->time_realtime; /* hashed at the commit */
+    c->parent = m->parent;
+    c->pages = m->pages;
+    c->packed = pack_is_packed(m);
     return 0;
 }
 
-/* "N.poisoned" beside "N"; poisoned is the weaker word. */
+const char *checkpoint_mark_suffix(enum checkpoint_mark mark)
+{
+    static const char *const suffixes[MARK_COUNT] = {
+        [MARK_POISONED] = LAYOUT_POISONED,     [MARK_CORRUPT] = LAYOUT_CORRUPT,
+        [MARK_PINNED] = LAYOUT_PINNED,         [MARK_PROVEN] = LAYOUT_PROVEN,
+        [MARK_UNPROVABLE] = LAYOUT_UNPROVABLE, [MARK_CHECKED] = LAYOUT_CHECKED,
+    };
+
+    return suffixes[mark];
+}
+
+static bool has_mark(int service_fd, uint64_t number, enum checkpoint_mark mark,
+                     uint64_t *ret_realtime)
+{
+    char path[64];
+    struct stat st;
+
+    snprintf(path, sizeof(path), "%" PRIu64 "%s", number, checkpoint_mark_suffix(mark));
+    if (fstatat(service_fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return false;
+    *ret_realtime = (uint64_t)st.st_mtime * USEC_PER_SEC;
+    return true;
+}
+
+/* "N.poisoned" and the like beside "N"; poisoned is a weaker word than corrupt. */
 static void read_marks(int service_fd, struct checkpoint *c)
 {
-    char mark[64];
+    uint64_t when;
 
-    snprintf(mark, sizeof(mark), "%" PRIu64 LAYOUT_POISONED, c->number);
-    if (faccessat(service_fd, mark, F_OK, 0) == 0 && c->state == CHECKPOINT_WHOLE)
+    if (has_mark(service_fd, c->number, MARK_POISONED, &when) && c->state == CHECKPOINT_WHOLE)
         c->state = CHECKPOINT_POISONED;
-    snprintf(mark, sizeof(mark), "%" PRIu64 LAYOUT_CORRUPT, c->number);
-    if (faccessat(service_fd, mark, F_OK, 0) == 0)
+    if (has_mark(service_fd, c->number, MARK_CORRUPT, &when))
         c->state = CHECKPOINT_CORRUPT;
+    c->pinned = has_mark(service_fd, c->number, MARK_PINNED, &when);
+    c->proven = has_mark(service_fd, c->number, MARK_PROVEN, &when);
+    c->unprovable = !c->proven && has_mark(service_fd, c->number, MARK_UNPROVABLE, &when);
+    if (has_mark(service_fd, c->number, MARK_CHECKED, &when) && when > c->checked_realtime)
+        c->checked_realtime = when;
 }
 
 int checkpoint_read(int service_fd, const char *name, const char *folder, const char *boot_id,
-                    struct checkpoint *ret)
+                    const struct keys *keys, struct checkpoint *ret)
 {
     struct checkpoint c = {};
     int r;
 
     r = checkpoint_number_parse(folder, &c.number);
-    if (r < 0 || (r = read_manifest(service_fd, name, folder, boot_id, &c)) < 0)
+    if (r < 0 || (r = read_manifest(service_fd, name, folder, boot_id, keys, &c)) < 0)
         return r;
     read_marks(service_fd, &c);
     *ret = c;

@@ -1,6 +1,9 @@
 /* checkpoint.h - one checkpoint: its id, its state, and what its folder says of it. */
 #pragma once
 
+#include "image/keys.h"
+
+#include <stdbool.h>
 #include <stdint.h>
 
 enum checkpoint_state {
@@ -9,13 +12,33 @@ enum checkpoint_state {
     CHECKPOINT_CORRUPT,  /* a file is missing or its hash is wrong */
 };
 
+/* What became of one after its commit: a file beside its folder each, see layout.h. */
+enum checkpoint_mark {
+    MARK_POISONED,
+    MARK_CORRUPT,
+    MARK_PINNED,     /* never removed by retention */
+    MARK_PROVEN,     /* a drill has restored it */
+    MARK_UNPROVABLE, /* a drill is not possible, or it failed */
+    MARK_CHECKED,    /* all its hashes were found right */
+    MARK_COUNT,
+};
+const char *checkpoint_mark_suffix(enum checkpoint_mark mark);
+
 /* What ckptd keeps in memory of a checkpoint; all else is in its manifest. */
 struct checkpoint {
     uint64_t number;
     uint64_t time_realtime, time_boot; /* usec; time_boot is 0 when of an earlier boot */
     uint64_t frozen_usec, bytes;
+    uint64_t parent;           /* number; 0: a full image */
+    uint64_t pages;            /* of the memory it holds, its parents' among them */
+    uint64_t checked_realtime; /* when its hashes were last known to be right, usec */
     enum checkpoint_state state;
+    bool pinned, proven, unprovable; /* marks */
+    bool packed;                     /* compressed or encrypted: CRIU cannot read it as it is */
 };
+
+/* "full" or "delta". */
+const char *checkpoint_kind(const struct checkpoint *checkpoint);
 
 /* "NAME@N"; a template's instance has an '@' in its name, so the last one counts. -EINVAL. */
 #define CHECKPOINT_ID_SIZE 128
@@ -26,7 +49,7 @@ int checkpoint_id_parse(const char *id, char **ret_name, uint64_t *ret_number);
 int checkpoint_number_parse(const char *text, uint64_t *ret_number);
 
 /* Reads NAME/N (`folder` is N as text) and the marks beside it; `service_fd` is the folder NAME.
- * One whose manifest is missing or damaged is CHECKPOINT_CORRUPT. -ENOTDIR, -ELOOP: not a folder.
- */
+ * One whose manifest is missing, damaged or not authentic by `keys` is CHECKPOINT_CORRUPT.
+ * -ENOTDIR, -ELOOP: not a folder. */
 int checkpoint_read(int service_fd, const char *name, const char *folder, const char *boot_id,
-                    struct checkpoint *ret);
+                    const struct keys *keys, struct checkpoint *ret);

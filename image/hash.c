@@ -47,7 +47,13 @@ static const struct crypto *crypto(void)
     return usable ? &loaded : NULL;
 }
 
-static int digest_fd(const struct crypto *c, void *ctx, int fd, unsigned char digest[DIGEST_SIZE])
+struct listener {
+    void (*tell)(uint64_t bytes, void *data); /* NULL: nobody listens */
+    void *data;
+};
+
+static int digest_fd(const struct crypto *c, void *ctx, int fd, const struct listener *listener,
+                     unsigned char digest[DIGEST_SIZE])
 {
     _cleanup_free_ char *block = malloc(BLOCK);
     unsigned size = DIGEST_SIZE;
@@ -64,11 +70,19 @@ static int digest_fd(const struct crypto *c, void *ctx, int fd, unsigned char di
             return -errno;
         if (c->update(ctx, block, (size_t)n) != 1)
             return -EIO;
+        if (listener->tell)
+            listener->tell((uint64_t)n, listener->data);
     }
     return c->final(ctx, digest, &size) == 1 ? 0 : -EIO;
 }
 
 int hash_file(int dirfd, const char *name, char ret_hex[HASH_HEX + 1])
+{
+    return hash_file_telling(dirfd, name, NULL, NULL, ret_hex);
+}
+
+int hash_file_telling(int dirfd, const char *name, void (*tell)(uint64_t bytes, void *data),
+                      void *data, char ret_hex[HASH_HEX + 1])
 {
     static const char digits[] = "0123456789abcdef";
     const struct crypto *c = crypto();
@@ -86,7 +100,7 @@ int hash_file(int dirfd, const char *name, char ret_hex[HASH_HEX + 1])
     ctx = c->ctx_new();
     if (!ctx)
         return -ENOMEM;
-    r = digest_fd(c, ctx, fd, digest);
+    r = digest_fd(c, ctx, fd, &(struct listener){tell, data}, digest);
     c->ctx_free(ctx);
     if (r < 0)
         return r;

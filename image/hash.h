@@ -9,3 +9,7 @@
 /* SHA-256 of the file `name` in `dirfd` as lower-case hex. -ENOSYS when there is no libcrypto, -EIO
  * when it refuses (a FIPS policy). */
 int hash_file(int dirfd, const char *name, char ret_hex[HASH_HEX + 1]);
+
+/* The same, which tells after each piece how many bytes it had. */
+int hash_file_telling(int dirfd, const char *name, void (*tell)(uint64_t bytes, void *data),
+                      void *data, char ret_hex[HASH_HEX + 1]);

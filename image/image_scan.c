@@ -20,6 +20,9 @@ enum { FD_TYPE_REG = 1 };
 /* images/vma.proto and criu/include/image.h: mappings whose shmid is a file's id */
 enum { VMA_FILE_PRIVATE = 1 << 6, VMA_FILE_SHARED = 1 << 7 };
 
+/* images/remap-file-path.proto: a file of a dead process in /proc */
+enum { REMAP_PROCFS = 2 };
+
 /* Calls `each` for every record of an image file; a missing file has none. */
 static int for_each_record(int dirfd, const char *name, struct image *image,
                            int (*each)(struct image *, struct pb))
@@ -104,11 +107,15 @@ static int note_file(struct image *image, struct pb message)
         case 2:
             file.flags = (uint32_t)field.value;
             break;
+        case 3:
+            file.offset = field.value;
+            break;
         case 6:
             name = field.bytes;
             break;
         case 8:
             file.size = field.value;
+            file.sized = true;
             break;
         case 9:
             external = field.value;
@@ -151,12 +158,21 @@ static int note_file_entry(struct image *image, struct pb message)
     return r;
 }
 
+static int by_id(const void *a, const void *b)
+{
+    const struct image_file *x = a, *y = b;
+
+    return (x->id > y->id) - (x->id < y->id);
+}
+
+/* Of files that are sorted: a service may have thousands, and be frozen meanwhile. */
 static struct image_file *file_by_id(struct image *image, uint64_t id)
 {
-    for (size_t i = 0; i < image->file_count; i++)
-        if (image->files[i].id == id)
-            return &image->files[i];
-    return NULL;
+    const struct image_file key = {.id = (uint32_t)id};
+
+    if (id > UINT32_MAX || image->file_count == 0)
+        return NULL;
+    return bsearch(&key, image->files, image->file_count, sizeof(key), by_id);
 }
 
 static int note_descriptor(struct image *image, struct pb message)
@@ -182,7 +198,7 @@ static int note_mapping(struct image *image, struct pb message)
 {
     struct image_file *file;
     struct pb_field field;
-    uint64_t shmid = 0, status = 0;
+    uint64_t shmid = 0, status = 0, flags = 0;
     int r;
 
     while ((r = pb_next(&message, &field)) > 0) {
@@ -190,10 +206,14 @@ static int note_mapping(struct image *image, struct pb message)
             shmid = field.value;
         else if (field.number == 7)
             status = field.value;
+        else if (field.number == 10) /* fdflags */
+            flags = field.value;
     }
     file = status & (VMA_FILE_PRIVATE | VMA_FILE_SHARED) ? file_by_id(image, shmid) : NULL;
-    if (r == 0 && file)
+    if (r == 0 && file) {
         file->mapped = true;
+        file->flags |= status & VMA_FILE_SHARED ? flags & O_ACCMODE : 0;
+    }
     return r;
 }
 
@@ -215,23 +235,28 @@ static int note_memory(struct image *image, struct pb message)
     return q < 0 ? q : r;
 }
 
-/* A deleted file travels inside the image: the host need not have it. */
-static int forget_remapped(struct image *image, struct pb message)
+static int note_remapped(struct image *image, struct pb message)
 {
-    struct image_file *file;
+    struct image_file *file = NULL;
     struct pb_field field;
+    uint64_t type = 0;
     int r;
 
     while ((r = pb_next(&message, &field)) > 0) {
-        if (field.number != 1) /* remap_file_path_entry.orig_id */
-            continue;
-        file = file_by_id(image, field.value);
-        if (!file)
-            continue;
-        free(file->path);
-        *file = image->files[--image->file_count];
+        if (field.number == 1) /* remap_file_path_entry.orig_id */
+            file = file_by_id(image, field.value);
+        else if (field.number == 3)
+            type = field.value;
     }
-    return r;
+    if (r < 0 || !file)
+        return r;
+    file->deleted = true;
+    if (type != REMAP_PROCFS)
+        return 0;
+    free(file->path); /* no file of the host at all */
+    memmove(file, file + 1, (size_t)(image->files + image->file_count - file - 1) * sizeof(*file));
+    image->file_count--;
+    return 0;
 }
 
 static int note_inventory(struct image *image, struct pb message)
@@ -294,7 +319,9 @@ int image_scan(int dirfd, struct image *ret)
     r = for_each_record(dirfd, "files.img", &image, note_file_entry);
     if (r < 0)
         return r;
-    r = for_each_record(dirfd, "remap-fpath.img", &image, forget_remapped);
+    if (image.file_count > 0)
+        qsort(image.files, image.file_count, sizeof(*image.files), by_id);
+    r = for_each_record(dirfd, "remap-fpath.img", &image, note_remapped);
     if (r < 0 && r != -ENOENT)
         return r;
     r = for_each_record(dirfd, "inventory.img", &image, note_inventory);

@@ -16,10 +16,13 @@ struct image_pipe {
 struct image_file {
     char *path; /* absolute, as the service sees it */
     uint32_t id;
-    uint32_t flags; /* open(2) */
-    uint64_t size;  /* at the freeze */
-    bool mapped;    /* executable or a mapping */
-    bool open;      /* behind a descriptor */
+    uint32_t flags;  /* open(2); of a mapping that writes to the file: O_RDWR */
+    uint64_t size;   /* at the freeze, if `sized` */
+    bool sized;      /* CRIU leaves out the size of logs: O_APPEND and write-only */
+    uint64_t offset; /* of the descriptor */
+    bool mapped;     /* executable or a mapping */
+    bool open;       /* behind a descriptor */
+    bool deleted;    /* it travels inside the image, as a ghost or a link */
 };
 
 struct image {

@@ -34,31 +34,118 @@ static bool is_elf(const char *path)
            memcmp(magic, "\177ELF", sizeof(magic)) == 0;
 }
 
-/* The inode does not decide: an overlay gives new ones after a reboot, and a reinstalled package of
- * the same version has the old size and time. It only helps to say what happened. */
-static int check_file(const struct manifest_file *file, char **ret_why)
+static int64_t nsec(const struct timespec *ts)
 {
-    struct stat st;
-    int64_t mtime;
+    return (int64_t)ts->tv_sec * 1000000000 + ts->tv_nsec;
+}
 
-    if (stat(file->path, &st) < 0)
-        return no(ret_why, "%s is gone: %s", file->path, strerror(errno));
+enum file_change file_compare(const struct manifest_file *file, const struct stat *now,
+                              bool same_boot)
+{
+    if (!S_ISREG(now->st_mode) || now->st_ino != file->inode ||
+        (same_boot && now->st_dev != file->device))
+        return FILE_REPLACED;
+    if ((uint64_t)now->st_size != file->size)
+        return (uint64_t)now->st_size > file->size ? FILE_GROWN : FILE_SHRUNK;
+    return nsec(&now->st_mtim) == file->mtime_nsec ? FILE_SAME : FILE_TOUCHED;
+}
+
+bool file_is_written(const struct manifest_file *file)
+{
+    return (file->open || file->mapped) && (file->flags & O_ACCMODE) != O_RDONLY;
+}
+
+bool manifest_is_of_this_boot(const struct manifest *manifest)
+{
+    char boot_id[BOOT_ID_LEN + 1];
+
+    return proc_boot_id(boot_id) == 0 && strcmp(boot_id, manifest->boot_id) == 0;
+}
+
+static int no_size(const struct manifest_file *file, const struct stat *now, const char *hint,
+                   char **ret_why)
+{
+    return no(ret_why, "%s has %llu bytes now, the image needs %llu%s", file->path,
+              (unsigned long long)now->st_size, (unsigned long long)file->size, hint);
+}
+
+/* Files=ignore, and all files that no mode touches. The inode does not decide: an overlay gives new
+ * ones after a reboot, and a reinstalled package of the same version has the old size and time. It
+ * only helps to say what happened. */
+static int check_as_criu(const struct manifest_file *file, const struct stat *now,
+                         enum files_mode mode, char **ret_why)
+{
     if (file->append)
         return 0;
-    if ((uint64_t)st.st_size != file->size)
-        return no(ret_why, "%s has %llu bytes now, the image needs %llu", file->path,
-                  (unsigned long long)st.st_size, (unsigned long long)file->size);
-    mtime = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
-    if (file->mapped && mtime != file->mtime_nsec && is_elf(file->path))
+    if ((uint64_t)now->st_size != file->size)
+        return no_size(file, now,
+                       mode >= FILES_TRUNCATE ? " (the service only reads it: Files= leaves it)"
+                                              : "",
+                       ret_why);
+    if (file->mapped && nsec(&now->st_mtim) != file->mtime_nsec && is_elf(file->path))
         return no(ret_why, "%s was %s since", file->path,
-                  st.st_ino != file->inode ? "replaced" : "changed");
+                  now->st_ino != file->inode ? "replaced" : "changed");
     return 0;
 }
 
-int restorable_files(const struct manifest *manifest, char **ret_why)
+static int check_unchanged(const struct manifest_file *file, const struct stat *now, bool same_boot,
+                           char **ret_why)
 {
+    switch (file_compare(file, now, same_boot)) {
+    case FILE_SAME:
+        return 0;
+    case FILE_REPLACED:
+        return no(ret_why, "%s was replaced since the checkpoint (Files=refuse)", file->path);
+    case FILE_TOUCHED:
+        return no(ret_why, "%s was written to since the checkpoint (Files=refuse)", file->path);
+    case FILE_GROWN:
+    case FILE_SHRUNK:
+        break;
+    }
+    return no_size(file, now, " (Files=refuse)", ret_why);
+}
+
+/* Of the same size is good enough here: what was overwritten in place cannot be seen for sure. */
+static int check_can_be_cut(const struct manifest_file *file, const struct stat *now,
+                            bool same_boot, char **ret_why)
+{
+    switch (file_compare(file, now, same_boot)) {
+    case FILE_SAME:
+    case FILE_TOUCHED:
+    case FILE_GROWN:
+        return 0;
+    case FILE_REPLACED:
+        return no(ret_why, "%s was replaced since the checkpoint: it cannot be cut back",
+                  file->path);
+    case FILE_SHRUNK:
+        break;
+    }
+    return no_size(file, now, ": what is missing cannot be cut back", ret_why);
+}
+
+static int check_file(const struct manifest_file *file, enum files_mode mode, bool same_boot,
+                      char **ret_why)
+{
+    bool needed = file->open || file->mapped;
+    struct stat st;
+
+    if (!needed || file->deleted || (mode == FILES_SNAPSHOT && file->snapshot && file->snapshot[0]))
+        return 0;
+    if (stat(file->path, &st) < 0)
+        return no(ret_why, "%s is gone: %s", file->path, strerror(errno));
+    if (mode == FILES_REFUSE && (file->open || file_is_written(file)))
+        return check_unchanged(file, &st, same_boot, ret_why);
+    if (mode >= FILES_TRUNCATE && file_is_written(file))
+        return check_can_be_cut(file, &st, same_boot, ret_why);
+    return check_as_criu(file, &st, mode, ret_why);
+}
+
+int restorable_files(const struct manifest *manifest, enum files_mode mode, char **ret_why)
+{
+    bool same_boot = mode != FILES_IGNORE && manifest_is_of_this_boot(manifest);
+
     for (size_t i = 0; i < manifest->file_count; i++) {
-        int r = check_file(&manifest->files[i], ret_why);
+        int r = check_file(&manifest->files[i], mode, same_boot, ret_why);
 
         if (r != 0)
             return r;

@@ -65,9 +65,12 @@ layers() {
     forbid "only worker/criu.c knows libcriu" '#include <(criu/)?criu\.h>' $(but worker/criu.c)
     forbid "only supervisord/policy_file.c knows inih" '#include <ini\.h>' \
         $(but supervisord/policy_file.c)
+    forbid "only image/keys.c knows libsodium" '#include <sodium' $(but image/keys.c)
+    forbid "only image/archive.c knows libarchive" '#include <archive' $(but image/archive.c)
+    forbid "only image/zstd.c knows libzstd" '#include <zstd' $(but image/zstd.c)
     forbid "JSON is made and read in few places" '#include <jansson\.h>' \
         $(sources common) $(sources supervisord control_json.c) $(sources ckptd json.c) \
-        $(sources image manifest.c) $(sources worker selftest.c)
+        $(sources image manifest.c manifest_read.c) $(sources worker selftest.c verify.c json.c json.h describe.c diff.c archive_json.c)
     forbid "one file per foreign library: no #ifdef" '^#[[:space:]]*if(def)?[[:space:]]' \
         $(all)
     forbid "the keeper parses nothing and has no bus" '#include <(systemd/sd-bus|jansson|ini)' \

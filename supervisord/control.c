@@ -51,18 +51,18 @@ static bool peer_has_group(int fd, gid_t primary, gid_t wanted)
 
 /* Rights come from the transport (unix(7) SO_PEERCRED), never from what a message says of itself.
  */
-static bool peer_may_act(const struct manager *m, int fd)
+static void learn_rights(const struct manager *m, int fd, struct connection *connection)
 {
     struct ucred peer;
     socklen_t size = sizeof(peer);
     const struct group *group;
 
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
-        return false;
-    if (peer.uid == 0 || peer.uid == geteuid())
-        return true;
+        return;
+    connection->is_root = peer.uid == 0 || peer.uid == geteuid();
     group = m->settings.control_group ? getgrnam(m->settings.control_group) : NULL;
-    return group && peer_has_group(fd, peer.gid, group->gr_gid);
+    connection->may_act =
+        connection->is_root || (group && peer_has_group(fd, peer.gid, group->gr_gid));
 }
 
 static int connection_new(struct control *control, int fd)
@@ -77,7 +77,7 @@ static int connection_new(struct control *control, int fd)
     connection->control = control;
     connection->next = control->connections;
     control->connections = connection;
-    connection->may_act = peer_may_act(control->manager, fd);
+    learn_rights(control->manager, fd, connection);
     if ((r = peer_new_server(fd, &connection->bus)) < 0 ||
         (r = sd_bus_add_object_vtable(connection->bus, NULL, CONTROL_PATH, CONTROL_IFACE,
                                       control_vtable, connection)) < 0 ||

@@ -26,6 +26,7 @@ struct connection {
     sd_bus *bus;
     sd_event_source *post;
     bool may_act;            /* root, our own uid, or the control socket's group */
+    bool is_root;            /* root or our own uid */
     struct connection *next; /* control::connections */
 };
 
@@ -37,6 +38,17 @@ struct control {
 };
 
 extern const sd_bus_vtable control_vtable[]; /* its userdata is a struct connection */
+
+/* ---- control_calls.c ---- */
+/* 0, or an error that says who may. */
+int control_may_act(const struct connection *connection, sd_bus_error *error);
+
+/* ---- control_store.c: sd_bus_message_handler_t of a struct connection ---- */
+int control_look_at_store(sd_bus_message *call, void *userdata, sd_bus_error *error);
+int control_act_on_store(sd_bus_message *call, void *userdata, sd_bus_error *error);
+/* What hands out or takes in the memory of a service: root only. */
+int control_carry_store(sd_bus_message *call, void *userdata, sd_bus_error *error);
+int control_import(sd_bus_message *call, void *userdata, sd_bus_error *error);
 
 /* ---- control_wait.c ---- */
 /* Keeps `call` until the services in its `waiters` (room for `count`, filled by the caller) have

@@ -21,7 +21,7 @@ static int refuse_unknown(sd_bus_error *error, const char *name)
                              name);
 }
 
-static int may_act(const struct connection *connection, sd_bus_error *error)
+int control_may_act(const struct connection *connection, sd_bus_error *error)
 {
     if (connection->may_act)
         return 0;
@@ -51,7 +51,8 @@ static int act(struct connection *connection, sd_bus_message *call, sd_bus_error
     struct request *request;
     int r;
 
-    if ((r = may_act(connection, error)) < 0 || (r = sd_bus_message_read_strv(call, &names)) < 0)
+    if ((r = control_may_act(connection, error)) < 0 ||
+        (r = sd_bus_message_read_strv(call, &names)) < 0)
         return r;
     for (char **name = names; name && *name; name++) {
         const struct unit *unit = manager_find(m, *name);
@@ -169,7 +170,7 @@ static int call_restore(sd_bus_message *call, void *userdata, sd_bus_error *erro
     uint64_t number = 0;
     int r;
 
-    if ((r = may_act(connection, error)) < 0 ||
+    if ((r = control_may_act(connection, error)) < 0 ||
         (r = sd_bus_message_read(call, "ss", &name, &id)) < 0)
         return r;
     unit = manager_find(m, name);
@@ -193,7 +194,7 @@ static int call_restore(sd_bus_message *call, void *userdata, sd_bus_error *erro
     *p = (struct pending_restore){connection->control, sd_bus_message_ref(call), strdup(name),
                                   number};
     r = sd_bus_call_method_async(m->ckptd, NULL, NULL, CKPT_PATH, CKPT_IFACE, CKPT_SELECT,
-                                 on_restore_chosen, p, "stt", name, LADDER_ANY, number);
+                                 on_restore_chosen, p, "sttb", name, LADDER_ANY, number, 0);
     if (r >= 0)
         return 1;
     pending_restore_free(p);
@@ -202,37 +203,6 @@ static int call_restore(sd_bus_message *call, void *userdata, sd_bus_error *erro
 
 /* ---- questions that ckptd answers ---- */
 
-static int on_forwarded(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
-{
-    _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = userdata;
-    const sd_bus_error *failure = sd_bus_message_get_error(m);
-    const char *text;
-
-    if (failure)
-        (void)sd_bus_reply_method_error(call, failure);
-    else if (sd_bus_message_read(m, "s", &text) >= 0)
-        (void)sd_bus_reply_method_return(call, "s", text);
-    else
-        (void)sd_bus_reply_method_errorf(call, WIRE_ERROR_FAILED,
-                                         "ckptd gave an answer that makes no sense");
-    return 0;
-}
-
-static int forward(struct connection *connection, sd_bus_message *call, sd_bus_error *error,
-                   const char *method, const char *argument)
-{
-    struct manager *m = connection->control->manager;
-    int r;
-
-    if (!m->ckptd)
-        return no_ckptd(error);
-    r = sd_bus_call_method_async(m->ckptd, NULL, NULL, CKPT_PATH, CKPT_IFACE, method, on_forwarded,
-                                 sd_bus_message_ref(call), "s", argument);
-    if (r < 0)
-        sd_bus_message_unref(call);
-    return r < 0 ? r : 1;
-}
-
 static int call_checkpoint(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
     struct connection *connection = userdata;
@@ -240,7 +210,8 @@ static int call_checkpoint(sd_bus_message *call, void *userdata, sd_bus_error *e
     const char *name;
     int r;
 
-    if ((r = may_act(connection, error)) < 0 || (r = sd_bus_message_read(call, "s", &name)) < 0)
+    if ((r = control_may_act(connection, error)) < 0 ||
+        (r = sd_bus_message_read(call, "s", &name)) < 0)
         return r;
     unit = manager_find(connection->control->manager, name);
     if (!unit)
@@ -254,23 +225,7 @@ static int call_checkpoint(sd_bus_message *call, void *userdata, sd_bus_error *e
                                  "%s has [Checkpoint] Enabled=no\nset Enabled=yes and Interval=0 "
                                  "for checkpoints by hand only, then `perdure reload`",
                                  name);
-    return forward(connection, call, error, CKPT_CHECKPOINT, name);
-}
-
-static int call_list(sd_bus_message *call, void *userdata, sd_bus_error *error)
-{
-    const char *name;
-    int r = sd_bus_message_read(call, "s", &name);
-
-    return r < 0 ? r : forward(userdata, call, error, CKPT_LIST, name);
-}
-
-static int call_show(sd_bus_message *call, void *userdata, sd_bus_error *error)
-{
-    const char *id;
-    int r = sd_bus_message_read(call, "s", &id);
-
-    return r < 0 ? r : forward(userdata, call, error, CKPT_SHOW, id);
+    return control_look_at_store(call, userdata, error);
 }
 
 static int call_check(sd_bus_message *call, void *userdata, sd_bus_error *error)
@@ -288,7 +243,7 @@ static int call_check(sd_bus_message *call, void *userdata, sd_bus_error *error)
     if (unit->svc.state != SERVICE_UP)
         return sd_bus_error_setf(error, WIRE_ERROR_NOT_RUNNING, "%s is %s, not up", name,
                                  service_state_name(&unit->svc));
-    return forward(connection, call, error, CKPT_CHECK, name);
+    return control_look_at_store(call, userdata, error);
 }
 
 /* ---- status: ckptd's facts are asked for first, so that "restorable" is of now ---- */
@@ -384,7 +339,7 @@ static int call_reload(sd_bus_message *call, void *userdata, sd_bus_error *error
     _cleanup_free_ char *json = NULL;
     int r;
 
-    if ((r = may_act(connection, error)) < 0 || (r = policies_reload(m, &report)) < 0)
+    if ((r = control_may_act(connection, error)) < 0 || (r = policies_reload(m, &report)) < 0)
         return r;
     json = json_reload(m, &report);
     return json ? sd_bus_reply_method_return(call, "s", json) : -ENOMEM;
@@ -395,7 +350,7 @@ static int call_shutdown(sd_bus_message *call, void *userdata, sd_bus_error *err
     struct connection *connection = userdata;
     int leave_running, r;
 
-    if ((r = may_act(connection, error)) < 0 ||
+    if ((r = control_may_act(connection, error)) < 0 ||
         (r = sd_bus_message_read(call, "b", &leave_running)) < 0 ||
         (r = sd_bus_reply_method_return(call, "")) < 0)
         return r;
@@ -411,8 +366,8 @@ static int call_shutdown(sd_bus_message *call, void *userdata, sd_bus_error *err
 const sd_bus_vtable control_vtable[] = {
     SD_BUS_VTABLE_START(0),
     METHOD(CONTROL_STATUS, "as", "s", call_status),
-    METHOD(CONTROL_LIST, "s", "s", call_list),
-    METHOD(CONTROL_SHOW, "s", "s", call_show),
+    METHOD(CONTROL_LIST, "s", "s", control_look_at_store),
+    METHOD(CONTROL_SHOW, "s", "s", control_look_at_store),
     METHOD(CONTROL_CHECK, "s", "s", call_check),
     METHOD(CONTROL_LOG_PATH, "s", "s", call_log_path),
     METHOD(CONTROL_VERSION, "", "s", call_version),
@@ -424,6 +379,17 @@ const sd_bus_vtable control_vtable[] = {
     METHOD(CONTROL_RELOAD, "", "s", call_reload),
     METHOD(CONTROL_WAIT, "s", "sii", call_wait),
     METHOD(CONTROL_SHUTDOWN, "b", "", call_shutdown),
+    METHOD(CONTROL_VERIFY, "s", "s", control_act_on_store),
+    METHOD(CONTROL_DESCRIBE, "s", "s", control_look_at_store),
+    METHOD(CONTROL_DIFF, "ss", "s", control_look_at_store),
+    METHOD(CONTROL_PIN, "sb", "", control_act_on_store),
+    METHOD(CONTROL_PRUNE, "sb", "s", control_act_on_store),
+    METHOD(CONTROL_DRILL, "s", "s", control_act_on_store),
+    METHOD(CONTROL_ROTATE_KEY, "", "s", control_carry_store),
+    METHOD(CONTROL_UNPACK, "sh", "s", control_carry_store),
+    METHOD(CONTROL_EXPORT, "sh", "s", control_carry_store),
+    METHOD(CONTROL_IMPORT, "hsb", "s", control_import),
     SD_BUS_SIGNAL(CONTROL_CHANGED, "ss", 0),
+    SD_BUS_SIGNAL(CONTROL_PROGRESS, "sstt", 0),
     SD_BUS_VTABLE_END,
 };

@@ -1,4 +1,4 @@
-/* ladder.c - the climb down from the newest image to a cold start. */
+/* ladder.c - the climb down from the best image to a cold start. */
 #include "supervisord/ladder.h"
 
 /* "older" as the first image rung leaves the newest image alone. */
@@ -41,6 +41,12 @@ void ladder_image_failed(struct ladder *ladder, const struct policy *policy, uin
 {
     enum ladder_rung rung;
 
+    /* Newer ones, which nobody has proven, are for the next rungs. */
+    if (ladder_wants_proven(ladder, policy)) {
+        ladder->tried = number;
+        ladder_next(ladder, policy);
+        return;
+    }
     if (number < ladder->below)
         ladder->below = number;
     /* "older" stands for every older image, one after the other; it ends when there is none. */
@@ -48,12 +54,33 @@ void ladder_image_failed(struct ladder *ladder, const struct policy *policy, uin
         ladder_next(ladder, policy);
 }
 
+void ladder_distrust(struct ladder *ladder, const struct policy *policy, uint64_t number)
+{
+    if (!ladder_wants_proven(ladder, policy)) {
+        ladder_image_failed(ladder, policy, number);
+        return;
+    }
+    if (number < ladder->below)
+        ladder->below = number;
+    ladder->above = 0;
+}
+
+bool ladder_wants_proven(const struct ladder *ladder, const struct policy *policy)
+{
+    enum ladder_rung rung;
+
+    return ladder_current(ladder, policy, &rung) == 0 && rung == RUNG_PROVEN;
+}
+
 void ladder_next(struct ladder *ladder, const struct policy *policy)
 {
+    bool proven = ladder_wants_proven(ladder, policy);
+
     if (ladder->position < policy->ladder_len)
         ladder->position++;
-    if (ladder->above) /* the images below it are what is left */
+    if (!proven && ladder->above) { /* the images below it are what is left */
         ladder->below = ladder->above;
-    ladder->above = 0;
+        ladder->above = 0;
+    }
     enter_rung(ladder, policy);
 }

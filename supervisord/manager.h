@@ -6,6 +6,7 @@
  *   keeper_client.c   requests to the keeper
  *   manager_keeper.c  records from the keeper
  *   manager_ckpt.c    calls to and signals from ckptd
+ *   manager_select.c  the one call that chooses an image
  *   manager_policy.c  policies and recorded state: first load, reload
  *   control.c         the public bus interface
  *   notify.c          sd_notify messages of services */
@@ -131,12 +132,14 @@ int ckpt_connect(struct manager *m, int fd); /* owns fd */
 void ckpt_disconnect(struct manager *m);
 void ckpt_watch(struct unit *unit);
 void ckpt_unwatch(struct unit *unit);
-void ckpt_select(struct unit *unit);
 /* Asks for the newest checkpoint's facts; `then` is called once, also without ckptd. */
 void ckpt_refresh(struct unit *unit, void (*then)(void *userdata), void *userdata);
 /* record.poison_number: told until ckptd has confirmed it. */
 void ckpt_poison(struct unit *unit);
 void ckpt_corrupt(struct unit *unit, uint64_t number, const char *why);
+
+/* ---- manager_select.c ---- */
+void ckpt_select(struct unit *unit);
 
 /* ---- manager_policy.c ---- */
 int policies_load(struct manager *m); /* units from policies and records; at start */
@@ -183,3 +186,5 @@ int control_open(struct manager *m, int listen_fd, struct control **ret);
 struct control *control_free(struct control *control);
 void control_unit_changed(struct control *control, struct unit *unit);
 void control_unit_gone(struct control *control, const char *name);
+/* ckptd says how far a command is: to everybody who is connected. */
+int control_on_progress(sd_bus_message *signal, void *manager, sd_bus_error *ret_error);

@@ -1,11 +1,11 @@
-/* manager_ckpt.c - ckptd as the engine sees it: what to watch, which image to restore, what it
- * says. */
+/* manager_ckpt.c - ckptd as the engine sees it: what it must know, and what it says. */
 #include "supervisord/manager.h"
 
 #include "common/ckpt_spec_bus.h"
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "common/peer.h"
+#include "common/strv.h"
 #include "common/wire.h"
 
 #include <errno.h>
@@ -17,19 +17,35 @@
 /* But nobody who looks shall wait for a ckptd that is stuck: its last word must do then. */
 #define CKPT_NEWEST_USEC USEC_PER_SEC
 
-void ckpt_watch(struct unit *unit)
+/* Borrows all strings but snapshot_paths, which is the caller's to free. */
+static int fill_spec(struct unit *unit, struct ckpt_spec *ret)
 {
-    struct manager *m = unit->manager;
     const struct policy *policy = unit->policy;
-    _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL;
-    struct ckpt_spec spec = {
+    _cleanup_free_ char *paths = NULL;
+    int r = strv_join_lines(policy->snapshot_paths, &paths);
+
+    if (r < 0)
+        return r;
+    *ret = (struct ckpt_spec){
         .name = policy->name,
         .pid = unit->svc.pid,
         .start_time = unit->svc.start_time,
         .cgroup = unit->cgroup,
         .interval_usec = policy->interval_usec,
-        .keep = policy->keep,
-        .max_bytes = policy->max_bytes,
+        .retention = {.keep = policy->keep,
+                      .hourly = policy->keep_hourly,
+                      .daily = policy->keep_daily,
+                      .weekly = policy->keep_weekly,
+                      .max_bytes = policy->max_bytes},
+        .max_chain = policy->max_chain,
+        .compress = policy->compress,
+        .encrypt = policy->encrypt,
+        .drill_every = policy->drill_every,
+        .drill_nice = policy->drill_nice,
+        .staging = policy->staging,
+        .staging_max = policy->staging_max,
+        .files = policy->files,
+        .snapshot_paths = TAKE_PTR(paths),
         .ghost_limit = policy->ghost_limit,
         .tcp_established = policy->tcp_established,
         .file_locks = policy->file_locks,
@@ -38,15 +54,28 @@ void ckpt_watch(struct unit *unit)
         .post_checkpoint = policy->post_checkpoint,
         .restored_from = unit->svc.restored_number ? unit->record.recovered_from : (char *)"",
     };
+    memcpy(ret->pipe_inode, unit->pipe_inode, sizeof(ret->pipe_inode));
+    return 0;
+}
+
+void ckpt_watch(struct unit *unit)
+{
+    struct manager *m = unit->manager;
+    _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL;
+    _cleanup_free_ char *paths = NULL;
+    struct ckpt_spec spec;
     int r;
 
-    if (!m->ckptd || !policy->checkpoint_enabled || unit->svc.pid <= 0)
+    if (!m->ckptd || !unit->policy->checkpoint_enabled || unit->svc.pid <= 0)
         return;
-    memcpy(spec.pipe_inode, unit->pipe_inode, sizeof(spec.pipe_inode));
-    if ((r = sd_bus_message_new_method_call(m->ckptd, &call, NULL, CKPT_PATH, CKPT_IFACE,
+    r = fill_spec(unit, &spec);
+    if (r >= 0)
+        paths = spec.snapshot_paths;
+    if (r < 0 ||
+        (r = sd_bus_message_new_method_call(m->ckptd, &call, NULL, CKPT_PATH, CKPT_IFACE,
                                             CKPT_WATCH)) < 0 ||
         (r = ckpt_spec_append(call, &spec)) < 0 || (r = sd_bus_send(m->ckptd, call, NULL)) < 0)
-        log_error("%s: cannot tell ckptd to watch it: %s", policy->name, strerror(-r));
+        log_error("%s: cannot tell ckptd to watch it: %s", unit->policy->name, strerror(-r));
 }
 
 /* A method call whose answer does not matter. */
@@ -119,96 +148,6 @@ void ckpt_corrupt(struct unit *unit, uint64_t number, const char *why)
 
     if (asprintf(&id, "%s@%llu", unit->policy->name, (unsigned long long)number) >= 0)
         tell(unit, CKPT_CORRUPT, "ss", id, why);
-}
-
-/* ---- choosing an image ---- */
-
-static uint64_t number_of(const char *id)
-{
-    const char *at = strrchr(id, '@');
-
-    return at ? strtoull(at + 1, NULL, 10) : 0;
-}
-
-static void no_image(struct unit *unit, const char *why)
-{
-    log_info("%s: no image for this rung: %s", unit->policy->name, why);
-    unit_set_error(unit, "%s", why);
-    unit_step(unit, EV_NO_IMAGE);
-}
-
-static void on_image(struct unit *unit, sd_bus_message *m)
-{
-    struct service *svc = &unit->svc;
-    _cleanup_free_ char **argv = NULL;
-    uint64_t realtime, boot, number;
-    const char *id;
-
-    if (sd_bus_message_read(m, "stt", &id, &realtime, &boot) < 0 ||
-        sd_bus_message_read_strv(m, &argv) < 0 || !argv || (number = number_of(id)) == 0) {
-        no_image(unit, "ckptd gave an answer that makes no sense");
-        return;
-    }
-    if (svc->goal != GOAL_MANUAL && record_forbids_image(&unit->record, realtime, boot)) {
-        no_image(unit, "every checkpoint is of before the last start or restart by hand");
-    } else if (svc->goal != GOAL_MANUAL && number <= svc->ladder.above) {
-        no_image(unit, "no checkpoint was taken since the one that failed");
-    } else if (svc->goal != GOAL_MANUAL &&
-               record_gave_up_image(&unit->record, number, realtime, boot)) {
-        svc->ladder.below = unit->record.branch_number + 1;
-        ckpt_select(unit);
-    } else if (svc->goal != GOAL_MANUAL && svc->ladder.skip) {
-        ladder_skip(&svc->ladder, number);
-        ckpt_select(unit);
-    } else {
-        svc->attempt_number = number;
-        unit->record.attempt_time_realtime = realtime;
-        (void)unit_save(unit, false); /* a new engine must know what is being tried */
-        ask_restore(unit, argv);
-    }
-    for (char **a = argv; a && *a; a++)
-        free(*a);
-}
-
-static int on_selected(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
-{
-    struct unit *unit = userdata;
-    const sd_bus_error *error = sd_bus_message_get_error(m);
-
-    unit->select = sd_bus_slot_unref(unit->select);
-    if (!error) {
-        on_image(unit, m);
-    } else if (sd_bus_error_has_name(error, WIRE_ERROR_NO_CHECKPOINT)) {
-        no_image(unit, error->message);
-    } else {
-        log_warning("%s: ckptd could not answer (%s); asking again when it is back",
-                    unit->policy->name, error->message);
-        unit->select_wanted = true;
-    }
-    return 0;
-}
-
-void ckpt_select(struct unit *unit)
-{
-    struct manager *m = unit->manager;
-    struct service *svc = &unit->svc;
-    bool manual = svc->goal == GOAL_MANUAL;
-    int r;
-
-    unit->select_wanted = !m->ckptd;
-    if (!m->ckptd) {
-        unit_set_error(unit, "waiting for the checkpoint daemon, which is not there");
-        return;
-    }
-    unit->select = sd_bus_slot_unref(unit->select);
-    r = sd_bus_call_method_async(m->ckptd, &unit->select, NULL, CKPT_PATH, CKPT_IFACE, CKPT_SELECT,
-                                 on_selected, unit, "stt", unit->policy->name,
-                                 manual ? LADDER_ANY : svc->ladder.below,
-                                 manual ? svc->manual_number : (uint64_t)0);
-    if (r < 0) {
-        log_error("%s: cannot ask ckptd for an image: %s", unit->policy->name, strerror(-r));
-        unit->select_wanted = true;
-    }
 }
 
 /* ---- facts about the newest one ---- */
@@ -378,12 +317,25 @@ static void disconnect_last(struct manager *m)
     ckpt_disconnect(m);
 }
 
+static void configure(struct manager *m)
+{
+    const struct settings *settings = &m->settings;
+    _cleanup_free_ char *key_file = NULL;
+    int r = settings_key_file(settings, m->dirs->state, &key_file);
+
+    if (r >= 0)
+        r = sd_bus_call_method_async(m->ckptd, NULL, NULL, CKPT_PATH, CKPT_IFACE, CKPT_CONFIGURE,
+                                     NULL, NULL, "ststt", settings->criu ? settings->criu : "",
+                                     settings->reserve_bytes, key_file, settings->max_bytes,
+                                     settings->scrub_usec);
+    if (r < 0)
+        log_error("cannot tell ckptd its settings: %s", strerror(-r));
+}
+
 /* Tells a new ckptd all that it must know. */
 static void introduce(struct manager *m)
 {
-    (void)sd_bus_call_method_async(m->ckptd, NULL, NULL, CKPT_PATH, CKPT_IFACE, CKPT_CONFIGURE,
-                                   NULL, NULL, "st", m->settings.criu ? m->settings.criu : "",
-                                   m->settings.reserve_bytes);
+    configure(m);
     (void)sd_bus_call_method_async(m->ckptd, NULL, NULL, CKPT_PATH, CKPT_IFACE, CKPT_FACTS,
                                    on_facts, m, NULL);
     if (!m->table_complete)
@@ -411,6 +363,8 @@ int ckpt_connect(struct manager *m, int fd)
                                  on_committed, m)) < 0 ||
         (r = sd_bus_match_signal(bus, NULL, NULL, CKPT_PATH, CKPT_IFACE, CKPT_FAILED,
                                  on_dump_failed, m)) < 0 ||
+        (r = sd_bus_match_signal(bus, NULL, NULL, CKPT_PATH, CKPT_IFACE, CKPT_PROGRESS,
+                                 control_on_progress, m)) < 0 ||
         (r = peer_start(bus, m->event, on_gone, m, &m->ckptd_post)) < 0)
         return r;
     m->ckptd = TAKE_PTR(bus);

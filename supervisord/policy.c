@@ -1,4 +1,4 @@
-/* policy.c - one service's policy from its file and drop-ins, and the daemon's settings. */
+/* policy.c - one service's policy from its file and drop-ins. */
 #include "supervisord/policy.h"
 
 #include "common/cleanup.h"
@@ -75,6 +75,7 @@ struct policy *policy_free(struct policy *p)
     strv_free(p->environment_files);
     for (size_t i = 0; i < STREAM_COUNT; i++)
         free(p->stream[i].path);
+    strv_free(p->snapshot_paths);
     free(p->pre_checkpoint);
     free(p->post_checkpoint);
     free(p->post_restore);
@@ -90,20 +91,6 @@ static void policy_freep(struct policy **p)
     policy_free(*p);
 }
 
-/* An empty assignment of every key gives every default. */
-static int set_defaults(void *base, const struct policy_key *keys, const char *service)
-{
-    struct policy_errors none = {0};
-    int r = 0;
-
-    for (const struct policy_key *key = keys; key->name && r == 0; key++)
-        r = policy_key_assign(
-            base, &(struct assignment){.key = key, .file = "", .service = service, .errors = &none},
-            "");
-    policy_errors_done(&none);
-    return r > 0 ? -EINVAL : r;
-}
-
 /* All defaults; no command yet. */
 static int policy_empty(const char *name, const char *path, struct policy **ret)
 {
@@ -117,7 +104,7 @@ static int policy_empty(const char *name, const char *path, struct policy **ret)
     p->texts = calloc(policy_key_count(), sizeof(char *));
     if (!p->name || !p->path || !p->texts)
         return -ENOMEM;
-    r = set_defaults(p, policy_keys, name);
+    r = policy_key_defaults(p, policy_keys, name);
     if (r < 0)
         return r;
     *ret = TAKE_PTR(p);
@@ -256,6 +243,10 @@ static int check_whole(struct loader *loader)
                                            "Type=forking ends a pid namespace when the first "
                                            "process leaves; run the program in the foreground with "
                                            "Type=exec, or without PidNamespace=yes"));
+    if (r == 0 && p->snapshot_paths && p->files != FILES_SNAPSHOT)
+        r = note(loader, policy_errors_add(loader->errors, p->path, 0,
+                                           "SnapshotPaths= is only for Files=snapshot; write that "
+                                           "too, or remove SnapshotPaths="));
     if (r == 0 && p->working_directory && strcmp(p->working_directory, "~") == 0)
         r = note(loader, resolve_home(p, loader->errors));
     if (r == 0 && out->path && err->path && strcmp(out->path, err->path) == 0) {
@@ -342,49 +333,5 @@ int policy_diff(const struct policy *a, const struct policy *b, char ***ret_keys
         }
     }
     *ret_keys = TAKE_PTR(keys);
-    return 0;
-}
-
-/* ---- the daemon's settings ---- */
-
-struct settings_loader {
-    struct settings *settings;
-    struct policy_errors *errors;
-};
-
-static int on_setting(void *userdata, const char *section, const char *name, const char *value,
-                      const char *file, unsigned line)
-{
-    struct settings_loader *loader = userdata;
-    const struct policy_key *key;
-    int r = policy_key_find(settings_keys, section, name, file, line, loader->errors, &key);
-
-    if (r != 0)
-        return r == POLICY_KEY_IGNORED ? 0 : r;
-    return policy_key_assign(
-        loader->settings,
-        &(struct assignment){.key = key, .file = file, .line = line, .errors = loader->errors},
-        value);
-}
-
-void settings_done(struct settings *settings)
-{
-    free(settings->criu);
-    free(settings->control_group);
-    *settings = (struct settings){0};
-}
-
-int settings_load(const char *path, struct policy_errors *errors, struct settings *ret)
-{
-    static const char *const sections[] = {"Daemon", "Checkpoint", NULL};
-    _cleanup_(settings_done) struct settings settings = {0};
-    struct settings_loader loader = {.settings = &settings, .errors = errors};
-    int r = set_defaults(&settings, settings_keys, NULL);
-
-    if (r == 0 && path && access(path, F_OK) == 0)
-        r = policy_file_read(path, sections, on_setting, &loader, errors);
-    if (r != 0)
-        return r;
-    *ret = TAKE(settings, (struct settings){0});
     return 0;
 }

@@ -23,7 +23,8 @@ enum restart_mode {
     RESTART_ALWAYS,
 };
 enum kill_mode { KILL_CONTROL_GROUP, KILL_MIXED, KILL_PROCESS, KILL_NONE };
-enum ladder_rung { RUNG_NEWEST, RUNG_OLDER, RUNG_COLD };
+enum ladder_rung { RUNG_PROVEN, RUNG_NEWEST, RUNG_OLDER, RUNG_COLD };
+enum verify_mode { VERIFY_CHANGED, VERIFY_ALWAYS };
 #define LADDER_MAX 8
 
 /* SuccessExitStatus= and friends: codes and signals. */
@@ -75,13 +76,24 @@ struct policy {
     struct policy_stream stream[STREAM_COUNT];
 
     /* [Checkpoint] */
-    bool checkpoint_enabled; /* default true */
-    uint64_t interval_usec;  /* default 30s; 0 on demand only */
-    unsigned keep;           /* default 5, at least 1 */
-    uint64_t max_bytes;      /* 0: a third of the file system */
-    bool tcp_established;    /* default false */
-    bool file_locks;         /* default true: harmless where there are none */
-    uint64_t ghost_limit;    /* default 64M */
+    bool checkpoint_enabled;                       /* default true */
+    uint64_t interval_usec;                        /* default 30s; 0 on demand only */
+    unsigned keep;                                 /* default 5, at least 1 */
+    unsigned keep_hourly, keep_daily, keep_weekly; /* default 0 */
+    uint64_t max_bytes;                            /* 0: a third of the file system */
+    unsigned max_chain;                            /* default 16; 0: every image is full */
+    unsigned compress;                             /* zstd level, default 3; 0: none */
+    bool encrypt;                                  /* default false */
+    enum verify_mode verify;                       /* default changed */
+    unsigned drill_every;                          /* default 0: off */
+    int drill_nice;                                /* default 19 */
+    enum files_mode files;                         /* default ignore */
+    char **snapshot_paths;     /* absolute paths or glob(7) patterns; NULL-terminated or NULL */
+    enum staging_mode staging; /* default auto */
+    uint64_t staging_max;      /* 0: a quarter of the memory */
+    bool tcp_established;      /* default false */
+    bool file_locks;           /* default true: harmless where there are none */
+    uint64_t ghost_limit;      /* default 64M */
     bool pid_namespace;
     char *pre_checkpoint, *post_checkpoint; /* command lines for words_split(), or NULL */
 
@@ -101,6 +113,9 @@ struct settings {
     char *control_group;    /* [Daemon] ControlGroup=: its members may act; NULL: root only */
     int control_mode;       /* [Daemon] ControlMode=: of control.sock, default 0660 */
     uint64_t reserve_bytes; /* [Checkpoint] Reserve=: free space never used, default 5 % (0) */
+    uint64_t max_bytes;     /* [Checkpoint] MaxBytes=: of the whole store, 0 none */
+    uint64_t scrub_usec;    /* [Checkpoint] Scrub=: default 7d; 0 off */
+    char *key_file;         /* [Checkpoint] KeyFile=; NULL: settings_key_file() finds it */
     int log_level;          /* [Daemon] LogLevel=: LOG_*, default LOG_INFO */
 };
 
@@ -150,6 +165,10 @@ struct policy *policy_set_find(const struct policy_set *set, const char *name); 
 int settings_load(const char *path, struct policy_errors *errors, struct settings *ret);
 void settings_done(struct settings *settings);
 
+/* The key file of the store: KeyFile=, else the systemd credential "perdure.keys" when there is
+ * one, else one in the state folder. A new string. */
+int settings_key_file(const struct settings *settings, const char *state_dir, char **ret);
+
 /* Key names that differ between two policies of a name, as "Section.Key" list (NULL-terminated,
  * new). */
 int policy_diff(const struct policy *a, const struct policy *b, char ***ret_keys);
@@ -172,3 +191,4 @@ int policy_check_host(const struct policy *policy, struct policy_errors *errors)
 
 const char *service_type_name(enum service_type type);
 const char *restart_mode_name(enum restart_mode mode);
+const char *files_mode_name(enum files_mode mode);

@@ -21,6 +21,15 @@ static const struct value_names restarts = {
 static const struct value_names kill_modes = {
     .names = (const char *const[]){"control-group", "mixed", "process", "none", NULL},
 };
+static const struct value_names verify_modes = {
+    .names = (const char *const[]){"changed", "always", NULL},
+};
+static const struct value_names files_modes = {
+    .names = (const char *const[]){"ignore", "refuse", "truncate", "snapshot", NULL},
+};
+static const struct value_names staging_modes = {
+    .names = (const char *const[]){"auto", "tmpfs", "disk", NULL},
+};
 
 const char *service_type_name(enum service_type type)
 {
@@ -30,6 +39,11 @@ const char *service_type_name(enum service_type type)
 const char *restart_mode_name(enum restart_mode mode)
 {
     return restarts.names[mode];
+}
+
+const char *files_mode_name(enum files_mode mode)
+{
+    return files_modes.names[mode];
 }
 
 #define RANGE(min_, max_, base_)                \
@@ -118,7 +132,27 @@ const struct policy_key policy_keys[] = {
     KEY("Checkpoint", "Enabled", value_bool, AT(checkpoint_enabled), .fallback = "yes"),
     KEY("Checkpoint", "Interval", value_span, AT(interval_usec), .fallback = "30s"),
     KEY("Checkpoint", "Keep", value_int, AT(keep), .fallback = "5", .detail = RANGE(1, 100000, 10)),
+    KEY("Checkpoint", "KeepHourly", value_int, AT(keep_hourly), .fallback = "0",
+        .detail = RANGE(0, 100000, 10)),
+    KEY("Checkpoint", "KeepDaily", value_int, AT(keep_daily), .fallback = "0",
+        .detail = RANGE(0, 100000, 10)),
+    KEY("Checkpoint", "KeepWeekly", value_int, AT(keep_weekly), .fallback = "0",
+        .detail = RANGE(0, 100000, 10)),
     KEY("Checkpoint", "MaxBytes", value_size, AT(max_bytes), .fallback = "0"),
+    KEY("Checkpoint", "MaxChain", value_int, AT(max_chain), .fallback = "16",
+        .detail = RANGE(0, 64, 10)),
+    KEY("Checkpoint", "Compress", value_compress, AT(compress), .fallback = "zstd"),
+    KEY("Checkpoint", "Encrypt", value_bool, AT(encrypt), .fallback = "no"),
+    KEY("Checkpoint", "Verify", value_enum, AT(verify), .fallback = "changed",
+        .detail = &verify_modes),
+    KEY("Checkpoint", "Drill", value_drill, AT(drill_every), .fallback = "off"),
+    KEY("Checkpoint", "DrillNice", value_int, AT(drill_nice), .fallback = "19",
+        .detail = RANGE(0, 19, 10)),
+    KEY("Checkpoint", "Files", value_enum, AT(files), .fallback = "ignore", .detail = &files_modes),
+    KEY("Checkpoint", "SnapshotPaths", value_snapshot_paths, AT(snapshot_paths), .list = true),
+    KEY("Checkpoint", "Staging", value_enum, AT(staging), .fallback = "auto",
+        .detail = &staging_modes),
+    KEY("Checkpoint", "StagingMax", value_size, AT(staging_max), .fallback = "0"),
     KEY("Checkpoint", "TcpEstablished", value_bool, AT(tcp_established), .fallback = "no"),
     KEY("Checkpoint", "FileLocks", value_bool, AT(file_locks), .fallback = "yes"),
     KEY("Checkpoint", "GhostLimit", value_size, AT(ghost_limit), .fallback = "64M"),
@@ -141,6 +175,10 @@ const struct policy_key settings_keys[] = {
         .fallback = "info"),
     KEY("Checkpoint", "Reserve", value_size, offsetof(struct settings, reserve_bytes),
         .fallback = "0"),
+    KEY("Checkpoint", "MaxBytes", value_size, offsetof(struct settings, max_bytes),
+        .fallback = "0"),
+    KEY("Checkpoint", "KeyFile", value_path, offsetof(struct settings, key_file)),
+    KEY("Checkpoint", "Scrub", value_span, offsetof(struct settings, scrub_usec), .fallback = "7d"),
     {.name = NULL},
 };
 
@@ -313,4 +351,17 @@ int policy_key_assign(void *base, const struct assignment *a, const char *text)
 
     return key->parse(a, *text || !key->fallback ? text : key->fallback,
                       (char *)base + key->offset);
+}
+
+int policy_key_defaults(void *base, const struct policy_key *keys, const char *service)
+{
+    struct policy_errors none = {0};
+    int r = 0;
+
+    for (const struct policy_key *key = keys; key->name && r == 0; key++)
+        r = policy_key_assign(
+            base, &(struct assignment){.key = key, .file = "", .service = service, .errors = &none},
+            "");
+    policy_errors_done(&none);
+    return r > 0 ? -EINVAL : r;
 }

@@ -45,6 +45,9 @@ int policy_key_find(const struct policy_key *keys, const char *section, const ch
 /* Sets the field of `key` in `base`, the default when text is empty. */
 int policy_key_assign(void *base, const struct assignment *a, const char *text);
 
+/* An empty assignment of every key gives every default. */
+int policy_key_defaults(void *base, const struct policy_key *keys, const char *service);
+
 /* ---- policy_values.c: one word ---- */
 struct value_range {
     int64_t min, max;
@@ -69,6 +72,8 @@ int value_path(const struct assignment *a, const char *text, void *field);
 int value_pid_file(const struct assignment *a, const char *text, void *field);
 int value_account(const struct assignment *a, const char *text, void *field);
 int value_log_level(const struct assignment *a, const char *text, void *field);
+int value_compress(const struct assignment *a, const char *text, void *field);
+int value_drill(const struct assignment *a, const char *text, void *field);
 
 /* ---- policy_exec.c: commands ---- */
 int value_exec_start(const struct assignment *a, const char *text, void *policy);
@@ -84,6 +89,7 @@ int value_accounts(const struct assignment *a, const char *text, void *field);
 int value_environment(const struct assignment *a, const char *text, void *field);
 int value_environment_file(const struct assignment *a, const char *text, void *field);
 int value_ladder(const struct assignment *a, const char *text, void *policy);
+int value_snapshot_paths(const struct assignment *a, const char *text, void *field);
 int value_stdin(const struct assignment *a, const char *text, void *policy);
 int value_stream(const struct assignment *a, const char *text, void *field);
 

@@ -98,7 +98,7 @@ int value_environment_file(const struct assignment *a, const char *text, void *f
 
 int value_ladder(const struct assignment *a, const char *text, void *policy)
 {
-    static const char *const names[] = {"newest", "older", "cold", NULL}; /* enum ladder_rung */
+    static const char *const names[] = {"proven", "newest", "older", "cold", NULL}; /* the enum */
     struct policy *p = policy;
     unsigned used = 0, count = 0;
     enum ladder_rung rungs[LADDER_MAX];
@@ -114,9 +114,12 @@ int value_ladder(const struct assignment *a, const char *text, void *policy)
             break;
         while (names[i] && strcmp(names[i], word) != 0)
             i++;
+        if (!names[i] && nearest_word(word, names))
+            return assignment_error(a, "unknown rung \"%s\"; did you mean \"%s\"?", word,
+                                    nearest_word(word, names));
         if (!names[i])
-            return assignment_error(a, "unknown rung \"%s\"; write some of: newest older cold",
-                                    word);
+            return assignment_error(
+                a, "unknown rung \"%s\"; write some of: proven newest older cold", word);
         if (used & 1u << i)
             return assignment_error(a, "\"%s\" is there twice; write each rung once", word);
         used |= 1u << i;
@@ -125,6 +128,30 @@ int value_ladder(const struct assignment *a, const char *text, void *policy)
     memcpy(p->ladder, rungs, count * sizeof(rungs[0]));
     p->ladder_len = count;
     return 0;
+}
+
+/* Where they are written down, a line is a path. */
+int value_snapshot_paths(const struct assignment *a, const char *text, void *field)
+{
+    char ***list = field;
+
+    if (!*text)
+        *list = strv_free(*list);
+    for (;;) {
+        _cleanup_free_ char *word = NULL;
+        int r = value_next_word(a, &text, &word);
+
+        if (r != 0 || !word)
+            return r;
+        if (word[0] != '/')
+            return assignment_error(a, "\"%s\" is no absolute path; write it from / on", word);
+        if (strchr(word, '\n'))
+            return assignment_error(a, "a path with a line break is not supported; write a pattern "
+                                       "with \"?\" in its place");
+        r = strv_extend(list, word);
+        if (r != 0)
+            return r;
+    }
 }
 
 /* ---- folders and streams ---- */

@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <string.h>
 
+#define ZSTD_LEVEL "3" /* zstd(1): its own default */
+
 /* Replaces a string field; takes the value over. */
 static int set_string(char **field, char *value)
 {
@@ -204,4 +206,44 @@ int value_log_level(const struct assignment *a, const char *text, void *field)
         }
     return assignment_error(a, "\"%s\" is no log level; write err, warning, notice, info or debug",
                             text);
+}
+
+/* "zstd", "zstd:LEVEL", "none". */
+int value_compress(const struct assignment *a, const char *text, void *field)
+{
+    static const struct value_range levels = {.min = 1, .max = 19, .base = 10};
+    static const char *const forms[] = {"zstd", "none", NULL};
+    const char *meant;
+
+    if (strcmp(text, "none") == 0) {
+        *(unsigned *)field = 0;
+        return 0;
+    }
+    if (strcmp(text, "zstd") == 0)
+        return parse_int(a, ZSTD_LEVEL, &levels, field);
+    if (strncmp(text, "zstd:", 5) == 0)
+        return parse_int(a, text + 5, &levels, field);
+    meant = nearest_word(text, forms);
+    if (meant)
+        return assignment_error(a, "unknown value \"%s\"; did you mean \"%s\"?", text, meant);
+    return assignment_error(a, "unknown value \"%s\"; write zstd, zstd:1 to zstd:19, or none",
+                            text);
+}
+
+/* "every N", "N", "off". */
+int value_drill(const struct assignment *a, const char *text, void *field)
+{
+    static const struct value_range counts = {.min = 1, .max = 100000, .base = 10};
+    const char *number = text;
+
+    if (strcmp(text, "off") == 0) {
+        *(unsigned *)field = 0;
+        return 0;
+    }
+    if (strncmp(text, "every", 5) == 0)
+        number += 5 + strspn(text + 5, " \t");
+    if (*number < '0' || *number > '9')
+        return assignment_error(
+            a, "\"%s\" says not how often; write \"every N\" checkpoints, or off", text);
+    return parse_int(a, number, &counts, field);
 }

@@ -5,7 +5,7 @@
 #include "common/dirs.h" /* SERVICE_NAME_MAX */
 #include "supervisord/service.h"
 
-#define RECORD_MAGIC 0x73747432u
+#define RECORD_MAGIC 0x73747433u
 
 struct record {
     uint32_t magic, size;

@@ -69,7 +69,7 @@ void service_count_early_death(struct service *svc)
         return;
     }
     if (svc->early_first && svc->early_first < svc->restored_number)
-        ladder_image_failed(&svc->ladder, svc->policy, svc->early_first);
+        ladder_distrust(&svc->ladder, svc->policy, svc->early_first);
     else
-        ladder_image_failed(&svc->ladder, svc->policy, svc->restored_number);
+        ladder_distrust(&svc->ladder, svc->policy, svc->restored_number);
 }

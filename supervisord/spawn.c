@@ -243,6 +243,9 @@ int spawn_worker(const struct unit *unit, char *const *worker_argv, int *ret_mem
     if (policy->post_restore &&
         (r = strv_extendf(&argv, "--post-restore=%s", policy->post_restore)) < 0)
         return r;
+    if ((r = strv_extendf(&argv, "--files=%s", files_mode_name(policy->files))) < 0 ||
+        (policy->verify == VERIFY_ALWAYS && (r = strv_extend(&argv, "--verify-always")) < 0))
+        return r;
     request.program = worker_argv[0];
     request.argv = argv;
     request.env = env;

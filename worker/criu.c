@@ -97,6 +97,22 @@ static void call_watched(const struct criu_run *run, criu_opts *opts, libcriu_ca
     }
 }
 
+/* libcriu's callback carries no user data. */
+static const struct criu_run *notified;
+
+static int on_notify(char *action, criu_notify_arg_t arg)
+{
+    /* The image is closed, nothing is thawed yet (cr-dump.c). */
+    if (strcmp(action, "post-dump") == 0 && notified->while_frozen)
+        notified->while_frozen(notified->data);
+    /* The tasks exist, wait in the restorer, and their pid is known in this one (cr-service.c). */
+    if (strcmp(action, "post-restore") == 0 && notified->before_resume)
+        notified->before_resume(criu_notify_pid(arg), notified->data);
+    if (strcmp(action, "pre-resume") == 0 && notified->held)
+        notified->held(notified->data);
+    return 0;
+}
+
 void criu_run_dump(const struct criu_run *run, struct criu_result *ret)
 {
     _cleanup_(opts_freep) criu_opts *opts = NULL;
@@ -112,18 +128,11 @@ void criu_run_dump(const struct criu_run *run, struct criu_result *ret)
     criu_local_set_ghost_limit(opts, run->ghost_limit > UINT32_MAX ? UINT32_MAX : run->ghost_limit);
     if (run->tcp_established && run->log_level < CRIU_LOG_INFO)
         criu_local_set_log_level(opts, CRIU_LOG_INFO);
+    if (run->while_frozen) {
+        notified = run;
+        criu_local_set_notify_cb(opts, on_notify);
+    }
     call_libcriu(opts, criu_local_dump, ret);
-}
-
-/* libcriu's callback carries no user data. */
-static const struct criu_run *notified;
-
-static int on_notify(char *action, criu_notify_arg_t arg)
-{
-    /* The tasks exist, wait in the restorer, and their pid is known in this one (cr-service.c). */
-    if (strcmp(action, "post-restore") == 0)
-        notified->before_resume(criu_notify_pid(arg), notified->data);
-    return 0;
 }
 
 void criu_run_restore(const struct criu_run *run, struct criu_result *ret)
@@ -144,7 +153,7 @@ void criu_run_restore(const struct criu_run *run, struct criu_result *ret)
         if (ret->error < 0)
             return;
     }
-    if (run->before_resume) {
+    if (run->before_resume || run->held) {
         notified = run;
         criu_local_set_notify_cb(opts, on_notify);
     }

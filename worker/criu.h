@@ -23,6 +23,9 @@ struct criu_run {
     /* dump */
     pid_t pid;
     uint64_t ghost_limit;
+    /* Called when the image is written and every task still frozen. May be NULL: a notification
+     * less in the frozen window. */
+    void (*while_frozen)(void *data);
 
     /* restore */
     uint64_t wall_usec; /* the watchdog ends it then */
@@ -34,6 +37,9 @@ struct criu_run {
     /* Called while all tasks are restored and not running yet; the result is ignored. May be NULL.
      */
     void (*before_resume)(pid_t pid, void *data);
+    /* Called when every task is whole and held before its next instruction; a caller that wants it
+     * to stay so does not return. May be NULL. */
+    void (*held)(void *data);
     void *data;
 };
 

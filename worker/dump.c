@@ -8,6 +8,7 @@
 #include "common/log.h"
 #include "common/session.h"
 #include "image/checkpoint.h"
+#include "image/delta.h"
 #include "image/image_scan.h"
 #include "image/image_timers.h"
 #include "image/layout.h"
@@ -16,29 +17,41 @@
 #include "worker/diagnose.h"
 #include "worker/explain.h"
 #include "worker/facts.h"
+#include "worker/files_keep.h"
 #include "worker/hook.h"
 #include "worker/kdat.h"
 #include "worker/netlock.h"
+#include "worker/open.h"
 #include "worker/real_ids.h"
+#include "worker/scratch.h"
 #include "worker/tree.h"
 #include "worker/worker.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/magic.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
+#include <time.h>
+
+#define DUMP_FOLDER     "dump" /* in the staging folder */
+#define FILES_SLOW_USEC (100 * USEC_PER_MSEC)
 
 struct dump {
     struct ckpt_spec spec;
     char id[CHECKPOINT_ID_SIZE];
     char staging[40], final[24]; /* in service_fd: "staging-N", "N" */
-    int store_fd, service_fd, staging_fd;
+    struct opened at; /* store, service, keys; the chain of the parent, once it is needed */
+    int staging_fd;
+    int dump_fd; /* where criu writes: memory, or a folder in staging_fd */
     struct criu_run run;
     struct criu_result result;
     struct image image;
     struct manifest *manifest;
+    int files_error;      /* of files_keep(); `reason` says why */
     struct reason reason; /* of the failure */
 };
 
@@ -48,9 +61,9 @@ static void dump_done(struct dump *d)
     image_done(&d->image);
     d->manifest = manifest_free(d->manifest);
     reason_done(&d->reason);
+    fd_close(d->dump_fd);
     fd_close(d->staging_fd);
-    fd_close(d->service_fd);
-    fd_close(d->store_fd);
+    opened_done(&d->at);
 }
 
 /* A step failed by an error of the system. */
@@ -73,15 +86,15 @@ static int open_dir(int dirfd, const char *path)
 
 /* Folders; the lock stays with every criu we start, which inherits the descriptor: the folder is in
  * use as long as any of them lives. */
-static int open_folders(struct dump *d, const char *store)
+static int open_folders(struct dump *d, const struct worker_args *args)
 {
-    if ((d->store_fd = open_dir(AT_FDCWD, store)) < 0)
-        return failed(d, store, d->store_fd);
-    if ((d->service_fd = open_dir(d->store_fd, d->spec.name)) < 0)
-        return failed(d, d->spec.name, d->service_fd);
-    if (mkdirat(d->service_fd, d->staging, 0700) < 0 && errno != EEXIST)
+    int r = opened_folders(&d->at, args, d->spec.name, &d->reason);
+
+    if (r < 0)
+        return r;
+    if (mkdirat(d->at.service_fd, d->staging, 0700) < 0 && errno != EEXIST)
         return failed(d, d->staging, -errno);
-    if ((d->staging_fd = open_dir(d->service_fd, d->staging)) < 0)
+    if ((d->staging_fd = open_dir(d->at.service_fd, d->staging)) < 0)
         return failed(d, d->staging, d->staging_fd);
     if (flock(d->staging_fd, LOCK_EX | LOCK_NB) < 0)
         return failed(d, d->staging, -errno);
@@ -120,7 +133,7 @@ static int begin(struct dump *d, const struct worker_args *args)
     d->manifest = calloc(1, sizeof(*d->manifest));
     if (!d->manifest)
         return failed(d, "manifest", -ENOMEM);
-    r = open_folders(d, args->store);
+    r = open_folders(d, args);
     return r < 0 ? r : write_worker_file(d);
 }
 
@@ -156,6 +169,14 @@ static void post_checkpoint(struct dump *d)
 
 /* ---- dump ---- */
 
+/* The dump goes on all the same: that its service runs again depends on it. */
+static void while_frozen(void *data)
+{
+    struct dump *d = data;
+
+    d->files_error = files_keep(&d->spec, d->dump_fd, d->staging_fd, d->manifest, &d->reason);
+}
+
 static void run_criu(struct dump *d)
 {
     struct real_ids ids;
@@ -178,10 +199,53 @@ static void clean_up_after_criu(struct dump *d)
                   d->spec.name, asleep);
 }
 
+/* A folder of its own for the dump: what becomes of it, a delta or all of it, is written beside. */
+static int open_disk(struct dump *d)
+{
+    int r = fs_remove_all(d->staging_fd, DUMP_FOLDER);
+
+    if (r == 0 && mkdirat(d->staging_fd, DUMP_FOLDER, 0700) < 0)
+        r = -errno;
+    if (r == 0)
+        r = d->dump_fd = open_dir(d->staging_fd, DUMP_FOLDER);
+    return r < 0 ? failed(d, DUMP_FOLDER, r) : 0;
+}
+
+static int open_memory(struct dump *d)
+{
+    int r = d->dump_fd = scratch_memory(d->spec.staging_max);
+
+    return r < 0 ? failed(d, "memory for the dump (Staging=)", r) : 0;
+}
+
+/* Twice when there is no word why the first time: then talkative. */
+static int dump_into_folder(struct dump *d)
+{
+    d->run.images_fd = d->dump_fd;
+    for (d->run.log_level = 1;; d->run.log_level = 4) {
+        run_criu(d);
+        if (d->result.error == 0)
+            return d->files_error;
+        clean_up_after_criu(d);
+        if (diagnose(&d->run, &d->result, &d->reason) || d->result.error == -ECOMM ||
+            d->run.log_level > 1)
+            return d->result.error;
+    }
+}
+
+/* Memory that is full says nothing about the disk. */
+static bool memory_was_full(const struct dump *d)
+{
+    struct statfs st;
+
+    return fstatfs(d->dump_fd, &st) == 0 && st.f_type == TMPFS_MAGIC && st.f_bavail == 0;
+}
+
 static int dump_service(struct dump *d, const struct worker_args *args)
 {
     const struct proc_id id = {d->spec.pid, d->spec.start_time};
     _cleanup_close_ int pidfd = proc_open(&id);
+    int r;
 
     if (pidfd < 0) {
         reason_set(&d->reason, "nothing is to be done: the next start of the service is watched",
@@ -190,29 +254,25 @@ static int dump_service(struct dump *d, const struct worker_args *args)
     }
     d->run = (struct criu_run){
         .binary = args->criu,
-        .images_fd = d->staging_fd,
         .work_fd = d->staging_fd,
         .log_name = LAYOUT_DUMP_LOG,
-        .log_level = 1,
         .tcp_established = d->spec.tcp_established,
         .file_locks = d->spec.file_locks,
         .pid = d->spec.pid,
         .ghost_limit = d->spec.ghost_limit,
+        .while_frozen = d->spec.files != FILES_IGNORE ? while_frozen : NULL,
+        .data = d,
     };
-    run_criu(d);
-    if (d->result.error == 0)
-        return 0;
-    clean_up_after_criu(d);
-    if (diagnose(&d->run, &d->result, &d->reason) || d->result.error == -ECOMM)
-        return d->result.error;
-    /* No word why: once more, talkative. */
-    d->run.log_level = 4;
-    run_criu(d);
-    if (d->result.error == 0)
-        return 0;
-    clean_up_after_criu(d);
-    (void)diagnose(&d->run, &d->result, &d->reason);
-    return d->result.error;
+    r = d->spec.staging == STAGING_DISK ? open_disk(d) : open_memory(d);
+    if (r < 0)
+        return r;
+    r = dump_into_folder(d);
+    if (r == 0 || d->spec.staging != STAGING_AUTO || !memory_was_full(d))
+        return r;
+    reason_done(&d->reason);
+    d->dump_fd = fd_close(d->dump_fd);
+    r = open_disk(d);
+    return r < 0 ? r : dump_into_folder(d);
 }
 
 /* ---- checks ---- */
@@ -249,9 +309,9 @@ static int check_image(struct dump *d)
 {
     int r;
 
-    r = image_rearm_timers(d->staging_fd, NULL);
+    r = image_rearm_timers(d->dump_fd, NULL);
     if (r == 0)
-        r = image_scan(d->staging_fd, &d->image);
+        r = image_scan(d->dump_fd, &d->image);
     if (r < 0)
         return failed(d, "the new image cannot be read", r);
     if (d->image.mounts) {
@@ -262,6 +322,60 @@ static int check_image(struct dump *d)
         return -EXDEV;
     }
     return check_pipes(d);
+}
+
+/* ---- what is stored ---- */
+
+/* Of this process alone: criu is a child. */
+static uint64_t own_cpu_usec(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+    return (uint64_t)ts.tv_sec * USEC_PER_SEC + (uint64_t)ts.tv_nsec / 1000;
+}
+
+/* A parent that cannot be had any more costs space, not the checkpoint. */
+static void open_parent(struct dump *d, const struct worker_args *args)
+{
+    _cleanup_(reason_done) struct reason reason = {};
+
+    if (!args->parent)
+        return;
+    if (chain_open(d->at.service_fd, d->spec.name, args->parent, d->at.keys, &d->at.chain,
+                   &reason) < 0)
+        log_warning("%s: written in full: %s", d->id, reason_why(&reason));
+}
+
+/* The dump, or what of it differs from the parent, goes to the disk. */
+static int store_image(struct dump *d, const struct worker_args *args)
+{
+    const struct image_dir dump = {.fd = d->dump_fd};
+    struct delta_options options = {.form.encrypt = d->spec.encrypt, .keys = d->at.keys};
+    struct delta_stats stats;
+    uint64_t begin;
+    char link[32];
+    int r;
+
+    open_parent(d, args);
+    begin = own_cpu_usec();
+    if (d->at.chain.count > 0) {
+        snprintf(link, sizeof(link), "../%" PRIu64, args->parent);
+        options.parent_link = link;
+        d->manifest->parent = args->parent;
+    }
+    r = delta_make(&dump, 1, d->at.chain.dirs, d->at.chain.count, d->staging_fd, &options, &stats);
+    if (r < 0)
+        return failed(d, "writing the image", r);
+    d->manifest->delta_cpu_usec = own_cpu_usec() - begin;
+    d->manifest->pages = stats.pages;
+    d->manifest->pages_stored = stats.stored - stats.zero;
+    r = files_keep_store(d->staging_fd, d->manifest, &options.form, d->at.keys);
+    if (r < 0)
+        return failed(d, "keeping the service's files", r);
+    d->dump_fd = fd_close(d->dump_fd);
+    r = fs_remove_all(d->staging_fd, DUMP_FOLDER);
+    return r < 0 ? failed(d, DUMP_FOLDER, r) : 0;
 }
 
 /* ---- commit ---- */
@@ -279,7 +393,7 @@ static int fill_manifest(struct dump *d, const struct worker_args *args)
     m->number = args->number;
     m->frozen_usec = stats.frozen_usec;
     m->dump_usec = d->result.usec;
-    m->time_realtime = facts_freeze_time(d->staging_fd, real - d->result.usec);
+    m->time_realtime = facts_freeze_time(d->dump_fd, real - d->result.usec);
     m->time_boot = boot - (real > m->time_realtime ? real - m->time_realtime : 0);
     version = kdat_version(args->criu);
     m->criu_version = version > 0 ? (unsigned)version : 0;
@@ -291,18 +405,24 @@ static int fill_manifest(struct dump *d, const struct worker_args *args)
     m->ghost_limit = d->spec.ghost_limit;
     m->service = strdup(d->spec.name);
     m->restored_from = strdup(d->spec.restored_from);
-    m->kind = strdup("full");
     m->criu_git = strdup("");
-    if (!m->service || !m->restored_from || !m->kind || !m->criu_git)
+    if (!m->service || !m->restored_from || !m->criu_git)
         return failed(d, MANIFEST_FILE, -ENOMEM);
+    m->files_mode = d->spec.files;
+    if (m->files_usec > FILES_SLOW_USEC)
+        log_warning("%s: %llu ms of the freeze went into its files; see SnapshotPaths=", d->id,
+                    (unsigned long long)(m->files_usec / USEC_PER_MSEC));
     r = facts_host(m);
-    if (r == 0)
+    if (r == 0 && m->files_mode == FILES_IGNORE) /* else it was done while frozen */
         r = facts_files(&d->image, m);
+    if (r == 0 && m->file_count == 0) /* there is always a program: nobody asked us then */
+        r = -ENODATA;
     return r < 0 ? failed(d, "facts of the host", r) : 0;
 }
 
 static int commit(struct dump *d)
 {
+    uint64_t begin = own_cpu_usec();
     int r;
 
     r = seal_make(d->staging_fd, LAYOUT_WORKER, d->manifest);
@@ -312,7 +432,8 @@ static int commit(struct dump *d)
     }
     if (r < 0)
         return failed(d, "hashing the image", r);
-    r = manifest_write(d->staging_fd, d->manifest);
+    d->manifest->hash_cpu_usec = own_cpu_usec() - begin;
+    r = manifest_write(d->staging_fd, d->manifest, d->at.keys);
     if (r < 0)
         return failed(d, MANIFEST_FILE, r);
     if (unlinkat(d->staging_fd, LAYOUT_WORKER, 0) < 0)
@@ -320,9 +441,9 @@ static int commit(struct dump *d)
     r = fs_sync_dir(d->staging_fd, NULL);
     if (r < 0)
         return failed(d, d->staging, r);
-    if (renameat2(d->service_fd, d->staging, d->service_fd, d->final, RENAME_NOREPLACE) < 0)
+    if (renameat2(d->at.service_fd, d->staging, d->at.service_fd, d->final, RENAME_NOREPLACE) < 0)
         return failed(d, "renaming the staging folder", -errno);
-    r = fs_sync_dir(d->service_fd, NULL);
+    r = fs_sync_dir(d->at.service_fd, NULL);
     return r < 0 ? failed(d, "syncing the store", r) : 0;
 }
 
@@ -356,21 +477,19 @@ static int make_checkpoint(struct dump *d, const struct worker_args *args)
     r = fill_manifest(d, args);
     if (r < 0)
         return r;
-    return commit(d);
+    r = store_image(d, args);
+    return r < 0 ? r : commit(d);
 }
 
 int worker_dump(const struct worker_args *args)
 {
-    _cleanup_(dump_done) struct dump d = {.store_fd = -1, .service_fd = -1, .staging_fd = -1};
-    char text[1024];
+    _cleanup_(dump_done) struct dump d = {.at = OPENED_NONE, .staging_fd = -1, .dump_fd = -1};
 
     if (make_checkpoint(&d, args) >= 0) {
         renew_cache(args);
-        return EXIT_SUCCESS;
+        return report_result(args, "");
     }
-    snprintf(text, sizeof(text), "%s\n%s", reason_why(&d.reason), reason_cure(&d.reason));
-    (void)fs_write_all(args->report_fd, text, strlen(text));
-    if (d.service_fd >= 0 && d.staging_fd >= 0)
-        (void)fs_remove_all(d.service_fd, d.staging);
-    return EXIT_FAILURE;
+    if (d.at.service_fd >= 0 && d.staging_fd >= 0)
+        (void)fs_remove_all(d.at.service_fd, d.staging);
+    return report_failure(args, &d.reason);
 }

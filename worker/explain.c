@@ -51,6 +51,12 @@ static const struct row rows[] = {
     {{"Can't lookup mount"},
      "the service holds a file of another mount namespace; start it without inherited "
      "descriptors and in supervisord's mount namespace"},
+    {{"Can't create a directory"},
+     "in a pid namespace of its own CRIU can dump only what runs as root; set [Checkpoint] "
+     "PidNamespace=no"},
+    {{"whose /proc doesn't belong to it"},
+     "in a pid namespace of its own CRIU can dump only what runs as root; set [Checkpoint] "
+     "PidNamespace=no"},
     /* ---- sockets ---- */
     {{"Connected TCP socket"},
      "the image keeps TCP connections; set [Checkpoint] TcpEstablished=yes to bring them back"},
@@ -74,8 +80,8 @@ static const struct row rows[] = {
     {{"network_lock"}, "locking the network needs nf_tables; set [Checkpoint] TcpEstablished=no"},
     /* ---- files ---- */
     {{"has bad size"},
-     "the file changed its size since the checkpoint; let the service open it O_APPEND and "
-     "write-only, or restore the file first"},
+     "the file changed its size since the checkpoint; set [Checkpoint] Files=truncate or snapshot, "
+     "or let the service open it O_APPEND and write-only"},
     {{"has bad mode"}, "give the file its old permissions back"},
     {{"build-ID"},
      "a program or library was upgraded since the checkpoint; start the service cold"},
@@ -91,6 +97,11 @@ static const struct row rows[] = {
     {{"link-remap"},
      "the service holds a deleted name of a file that has another name; that cannot be kept in a "
      "checkpoint that leaves it running: close the file or keep the name"},
+    {{"Unaccessible path opened"},
+     "the service holds a file whose name is another file's by now; close the file or give it its "
+     "name back"},
+    {{"Can't create ghost"},
+     "the folder of a deleted file that the service held open is gone or read-only; make it again"},
     {{"file locks are hold"}, "set [Checkpoint] FileLocks=yes"},
     {{"Can't dump that handle"},
      "inotify on this file system (overlay, cgroup) cannot be kept; watch a folder of a real file "

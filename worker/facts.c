@@ -2,73 +2,122 @@
 #include "worker/facts.h"
 
 #include "common/cleanup.h"
+#include "common/utf8.h"
 #include "image/host.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 
-static struct manifest_file *file_by_path(struct manifest *manifest, const char *path)
+struct manifest_file *facts_find(const struct manifest *manifest, const char *path)
 {
     for (size_t i = 0; i < manifest->file_count; i++)
-        if (strcmp(manifest->files[i].path, path) == 0)
+        if (!manifest->files[i].deleted && strcmp(manifest->files[i].path, path) == 0)
             return &manifest->files[i];
     return NULL;
 }
 
-static int64_t nsec(const struct timespec *ts)
+struct manifest_file *facts_add(struct manifest *manifest, const char *path)
 {
-    return (int64_t)ts->tv_sec * 1000000000 + ts->tv_nsec;
+    _cleanup_free_ char *copy = strdup(path), *snapshot = strdup("");
+    struct manifest_file *more;
+
+    if (!copy || !snapshot)
+        return NULL;
+    more = reallocarray(manifest->files, manifest->file_count + 1, sizeof(*more));
+    if (!more)
+        return NULL;
+    manifest->files = more;
+    more += manifest->file_count++;
+    *more = (struct manifest_file){.path = TAKE_PTR(copy), .snapshot = TAKE_PTR(snapshot)};
+    return more;
 }
 
+void facts_set_identity(struct manifest_file *file, const struct stat *st)
+{
+    file->device = st->st_dev;
+    file->inode = st->st_ino;
+    file->mtime_nsec = (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec;
+    file->mode = st->st_mode & ACCESSPERMS;
+    file->uid = st->st_uid;
+    file->gid = st->st_gid;
+}
+
+static struct manifest_file *new_file(struct manifest *manifest, const struct image_file *image)
+{
+    struct manifest_file *file = facts_add(manifest, image->path);
+    struct stat st;
+
+    if (!file)
+        return NULL;
+    file->size = image->size;
+    file->deleted = image->deleted;
+    if (file->deleted)
+        utf8_mend(file->path); /* only to be shown; any other must be found again */
+    file->append = true;       /* until a descriptor or a mapping says otherwise */
+    /* Gone already: device and inode 0 make it unrestorable until the path is back. */
+    if (!file->deleted && stat(file->path, &st) == 0) {
+        facts_set_identity(file, &st);
+        if (!image->sized)
+            file->size = (uint64_t)st.st_size;
+    }
+    return file;
+}
+
+/* The files come sorted: another descriptor of one follows at once. */
 static int add_file(struct manifest *manifest, const struct image_file *image)
 {
-    bool append = image->flags & O_APPEND && (image->flags & O_ACCMODE) == O_WRONLY;
-    struct manifest_file *file = file_by_path(manifest, image->path);
-    struct stat st = {0};
+    struct manifest_file *file =
+        manifest->file_count > 0 ? &manifest->files[manifest->file_count - 1] : NULL;
 
-    if (file) {
-        file->append &= append || !image->open;
-        file->mapped |= image->mapped;
-        file->open |= image->open;
-        return 0;
-    }
-    file = &manifest->files[manifest->file_count];
-    /* Gone already: device and inode 0 make it unrestorable until the path is back. */
-    (void)stat(image->path, &st);
-    *file = (struct manifest_file){
-        .path = strdup(image->path),
-        .device = st.st_dev,
-        .inode = st.st_ino,
-        .size = image->size,
-        .mtime_nsec = nsec(&st.st_mtim),
-        .mapped = image->mapped,
-        .open = image->open,
-        .append = append && image->open,
-    };
-    if (!file->path)
+    if (!file || file->deleted || image->deleted || strcmp(file->path, image->path) != 0)
+        file = new_file(manifest, image);
+    if (!file)
         return -ENOMEM;
-    manifest->file_count++;
+    file->append &=
+        image->open && image->flags & O_APPEND && (image->flags & O_ACCMODE) == O_WRONLY;
+    if (image->sized)
+        file->size = image->size;
+    file->mapped |= image->mapped;
+    file->open |= image->open;
+    file->flags |= image->flags;
+    if (image->open && image->offset > file->offset)
+        file->offset = image->offset;
     return 0;
+}
+
+static bool is_made_up(const char *path)
+{
+    return strncmp(path, "/proc/", 6) == 0 || strncmp(path, "/sys/", 5) == 0;
+}
+
+static int by_path(const void *a, const void *b)
+{
+    const struct image_file *x = *(const struct image_file *const *)a;
+    const struct image_file *y = *(const struct image_file *const *)b;
+
+    return x->deleted != y->deleted ? x->deleted - y->deleted : strcmp(x->path, y->path);
 }
 
 int facts_files(const struct image *image, struct manifest *manifest)
 {
-    manifest->files = calloc(image->file_count + 1, sizeof(*manifest->files));
-    if (!manifest->files)
+    _cleanup_free_ const struct image_file **sorted = NULL;
+    size_t count = 0;
+    int r = 0;
+
+    sorted = calloc(image->file_count + 1, sizeof(const struct image_file *));
+    if (!sorted)
         return -ENOMEM;
     for (size_t i = 0; i < image->file_count; i++) {
-        int r;
+        const struct image_file *file = &image->files[i];
 
-        if (!image->files[i].mapped && !image->files[i].open)
-            continue;
-        r = add_file(manifest, &image->files[i]);
-        if (r < 0)
-            return r;
+        if ((file->mapped || file->open) && !is_made_up(file->path))
+            sorted[count++] = file;
     }
-    return 0;
+    qsort(sorted, count, sizeof(*sorted), by_path);
+    for (size_t i = 0; i < count && r == 0; i++)
+        r = add_file(manifest, sorted[i]);
+    return r;
 }
 
 int facts_host(struct manifest *manifest)

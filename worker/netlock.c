@@ -3,10 +3,14 @@
 
 #include "common/cleanup.h"
 #include "common/fs.h"
+#include "common/log.h"
+#include "image/layout.h"
 #include "worker/criu_log.h"
+#include "worker/worker.h"
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 #define RUN_ID_SIZE 64
@@ -69,4 +73,15 @@ int netlock_remove_of_log(int dirfd, const char *log_name)
     if (r < 0)
         return r;
     return netlock_remove(run_id);
+}
+
+int worker_unlock(const struct worker_args *args)
+{
+    _cleanup_close_ int dir_fd = open(args->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int r = dir_fd < 0 ? -errno : netlock_remove_of_log(dir_fd, LAYOUT_DUMP_LOG);
+
+    if (r < 0)
+        log_error("%s: removing CRIU's network lock: %s; see 'nft list tables'", args->dir,
+                  strerror(-r));
+    return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -7,34 +7,44 @@
 #include "common/log.h"
 #include "common/worker_abi.h"
 #include "image/checkpoint.h"
+#include "image/delta.h"
 #include "image/layout.h"
 #include "image/restorable.h"
 #include "image/seal.h"
 #include "worker/criu_log.h"
 #include "worker/diagnose.h"
 #include "worker/explain.h"
+#include "worker/files_back.h"
 #include "worker/hook.h"
+#include "worker/open.h"
+#include "worker/scratch.h"
 #include "worker/tree.h"
 #include "worker/worker.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
-#define LOG_NAME         "restore.log"
-#define ZOMBIE_WAIT_USEC (2 * USEC_PER_SEC) /* a killed service's pid is free once it is reaped */
-#define ZOMBIE_TRY_MSEC  20
-#define WALL_BASE_USEC   (30 * USEC_PER_SEC)
-#define WALL_BYTES       (20ULL << 20) /* one more second for each */
+#define LOG_NAME           "restore.log"
+#define ZOMBIE_WAIT_USEC   (2 * USEC_PER_SEC) /* a killed service's pid is free once it is reaped */
+#define ZOMBIE_TRY_MSEC    20
+#define UNPACK_EXTRA_BYTES (64ULL << 20) /* for all that is not pages */
+#define WALL_BASE_USEC     (30 * USEC_PER_SEC)
+#define WALL_BYTES         (20ULL << 20) /* one more second for each */
 
 struct restore {
     const struct worker_args *args;
     char id[CHECKPOINT_ID_SIZE];
-    int image_fd, work_fd;
-    struct manifest *manifest;
+    char unpack[40]; /* "unpack-N" */
+    struct opened at;
+    int images_fd; /* what criu reads: the checkpoint's folder, or it unpacked */
+    int work_fd;
+    bool unpacked; /* in a folder of ours on the disk */
     struct criu_run run;
     struct criu_result result;
     struct reason reason; /* of the failure; of a failed PostRestore= when all went well */
@@ -42,10 +52,17 @@ struct restore {
 
 static void restore_done(struct restore *r)
 {
-    r->manifest = manifest_free(r->manifest);
+    if (r->unpacked)
+        (void)fs_remove_all(r->at.service_fd, r->unpack);
     reason_done(&r->reason);
     fd_close(r->work_fd);
-    fd_close(r->image_fd);
+    fd_close(r->images_fd);
+    opened_done(&r->at);
+}
+
+static const struct manifest *manifest(const struct restore *r)
+{
+    return r->at.chain.dirs[0].manifest;
 }
 
 static enum worker_result failed(struct restore *r, const char *what, int error)
@@ -61,21 +78,12 @@ static enum worker_result open_image(struct restore *r)
 {
     int error;
 
-    r->image_fd = open(r->args->image, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (r->image_fd < 0) {
-        failed(r, r->args->image, -errno);
+    checkpoint_id_format(r->args->name, r->args->number, r->id);
+    snprintf(r->unpack, sizeof(r->unpack), LAYOUT_UNPACK "%" PRIu64, r->args->number);
+    error = opened_checkpoint(&r->at, r->args, r->args->name, r->args->number, &r->reason);
+    if (error == -EBADMSG || error == -ENOENT || error == -EKEYREJECTED)
         return WORKER_CORRUPT;
-    }
-    error = manifest_read(r->image_fd, &r->manifest);
-    if (error == -ENOMEM)
-        return failed(r, MANIFEST_FILE, error);
-    if (error < 0) {
-        reason_set(&r->reason, "an older checkpoint is taken", "the image is damaged: %s %s",
-                   MANIFEST_FILE, error == -ENOENT ? "is missing" : "cannot be read");
-        return WORKER_CORRUPT;
-    }
-    checkpoint_id_format(r->manifest->service, r->manifest->number, r->id);
-    return WORKER_OK;
+    return error < 0 ? WORKER_FAILED : WORKER_OK;
 }
 
 static enum worker_result check_image(struct restore *r)
@@ -83,12 +91,18 @@ static enum worker_result check_image(struct restore *r)
     _cleanup_free_ char *why = NULL;
     int error;
 
-    error = seal_check(r->image_fd, r->manifest, &r->reason);
-    if (error == -EBADMSG)
-        return WORKER_CORRUPT;
-    if (error < 0)
-        return failed(r, "checking the image", error);
-    error = restorable_files(r->manifest, &why);
+    for (size_t i = 0; i < r->at.chain.count; i++) {
+        const struct image_dir *dir = &r->at.chain.dirs[i];
+
+        error = r->args->verify_always
+                    ? seal_check_all(dir->fd, dir->manifest, NULL, NULL, &r->reason)
+                    : seal_check(dir->fd, dir->manifest, &r->reason);
+        if (error == -EBADMSG)
+            return WORKER_CORRUPT;
+        if (error < 0)
+            return failed(r, "checking the image", error);
+    }
+    error = restorable_files(manifest(r), r->args->files, &why);
     if (error < 0)
         return failed(r, "checking the host's files", error);
     if (error == NOT_RESTORABLE) {
@@ -96,6 +110,63 @@ static enum worker_result check_image(struct restore *r)
         return WORKER_UNRESTORABLE;
     }
     return WORKER_OK;
+}
+
+/* ---- images that criu cannot read as they are ---- */
+
+static uint64_t image_bytes(const struct restore *r)
+{
+    return manifest(r)->pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+/* On the disk where memory is short; locked, so that nobody takes it for garbage. */
+static int make_unpack_folder(struct restore *r)
+{
+    int fd, error;
+
+    fd = scratch_memory(image_bytes(r) + UNPACK_EXTRA_BYTES);
+    if (fd >= 0 && scratch_memory_available() > image_bytes(r) + UNPACK_EXTRA_BYTES)
+        return fd;
+    fd_close(fd);
+    if ((error = fs_remove_all(r->at.service_fd, r->unpack)) < 0)
+        return error;
+    if (mkdirat(r->at.service_fd, r->unpack, 0700) < 0)
+        return -errno;
+    r->unpacked = true;
+    fd = openat(r->at.service_fd, r->unpack, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        error = -errno;
+        fd_close(fd);
+        return error;
+    }
+    return fd;
+}
+
+static enum worker_result unpack(struct restore *r)
+{
+    const struct delta_options options = {.keys = r->at.keys};
+    struct delta_stats stats;
+    int error;
+
+    r->images_fd = make_unpack_folder(r);
+    if (r->images_fd < 0)
+        return failed(r, "a folder for the unpacked image", r->images_fd);
+    error =
+        delta_make(r->at.chain.dirs, r->at.chain.count, NULL, 0, r->images_fd, &options, &stats);
+    if (error == -EBADMSG || error == -EKEYREJECTED) {
+        reason_set(&r->reason, "an older checkpoint is taken", "the image is damaged: %s",
+                   strerror(-error));
+        return WORKER_CORRUPT;
+    }
+    return error < 0 ? failed(r, "unpacking the image", error) : WORKER_OK;
+}
+
+static enum worker_result make_ready(struct restore *r)
+{
+    if (!chain_is_plain(&r->at.chain))
+        return unpack(r);
+    r->images_fd = fcntl(r->at.chain.dirs[0].fd, F_DUPFD_CLOEXEC, 3);
+    return r->images_fd < 0 ? failed(r, r->id, -errno) : WORKER_OK;
 }
 
 /* Log and statistics of a restore do not belong into the image:
@@ -106,12 +177,12 @@ static enum worker_result open_work_folder(struct restore *r)
     _cleanup_free_ char *name = NULL;
     int error;
 
-    if (mkdirat(r->image_fd, "../../" LAYOUT_TOOLS, 0700) < 0 && errno != EEXIST)
+    if (mkdirat(r->at.store_fd, LAYOUT_TOOLS, 0700) < 0 && errno != EEXIST)
         return failed(r, LAYOUT_TOOLS, -errno);
-    tools_fd = openat(r->image_fd, "../../" LAYOUT_TOOLS, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    tools_fd = openat(r->at.store_fd, LAYOUT_TOOLS, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (tools_fd < 0)
         return failed(r, LAYOUT_TOOLS, -errno);
-    if (asprintf(&name, "restore-%s", r->manifest->service) < 0) {
+    if (asprintf(&name, "restore-%s", r->args->name) < 0) {
         name = NULL;
         return failed(r, "restore", -ENOMEM);
     }
@@ -143,18 +214,18 @@ static void post_restore(pid_t pid, void *data)
 static void set_up_run(struct restore *r)
 {
     static const int fds[STREAM_COUNT] = {WORKER_FD_STDOUT, WORKER_FD_STDERR};
-    const struct manifest *m = r->manifest;
+    const struct manifest *m = manifest(r);
 
     r->run = (struct criu_run){
         .binary = r->args->criu,
-        .images_fd = r->image_fd,
+        .images_fd = r->images_fd,
         .work_fd = r->work_fd,
         .log_name = LOG_NAME,
         .log_level = 1,
         /* After a crash the peer has seen the end of the connection: closed, unless asked. */
         .tcp_established = m->tcp_established && r->args->tcp_established,
         .file_locks = m->file_locks,
-        .wall_usec = WALL_BASE_USEC + m->bytes / WALL_BYTES * USEC_PER_SEC,
+        .wall_usec = WALL_BASE_USEC + image_bytes(r) / WALL_BYTES * USEC_PER_SEC,
         .data = r,
     };
     for (int i = 0; i < STREAM_COUNT; i++) {
@@ -184,10 +255,16 @@ static bool may_be_free_soon(struct restore *r)
     return false;
 }
 
+static enum worker_result put_files_back(struct restore *r)
+{
+    return files_check_and_put_back(&r->at.chain.dirs[0], r->args->files, &r->reason);
+}
+
 static enum worker_result run_criu(struct restore *r)
 {
     uint64_t end = now_boottime_usec() + ZOMBIE_WAIT_USEC;
 
+    set_up_run(r);
     for (;;) {
         criu_run_restore(&r->run, &r->result);
         if (r->result.error == 0)
@@ -203,22 +280,20 @@ static enum worker_result run_criu(struct restore *r)
 
 static enum worker_result bring_back(struct restore *r)
 {
-    enum worker_result result;
+    static enum worker_result (*const steps[])(struct restore * r) = {
+        open_image, check_image, make_ready, open_work_folder, put_files_back, run_criu,
+    };
+    enum worker_result result = WORKER_OK;
 
-    result = open_image(r);
-    if (result == WORKER_OK)
-        result = check_image(r);
-    if (result == WORKER_OK)
-        result = open_work_folder(r);
-    if (result != WORKER_OK)
-        return result;
-    set_up_run(r);
-    return run_criu(r);
+    for (size_t i = 0; i < ELEMENTS(steps) && result == WORKER_OK; i++)
+        result = steps[i](r);
+    return result;
 }
 
 int worker_restore(const struct worker_args *args)
 {
-    _cleanup_(restore_done) struct restore r = {.args = args, .image_fd = -1, .work_fd = -1};
+    _cleanup_(restore_done) struct restore r = {
+        .args = args, .at = OPENED_NONE, .images_fd = -1, .work_fd = -1};
     struct worker_report report = {0};
 
     /* Everything but the pipes ends with us, whatever we start. */

@@ -23,6 +23,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../flow"))
 
 import procs  # noqa: E402
+import store  # noqa: E402
 from harness import Instance, wait_until  # noqa: E402
 from programs import WHERE_BUILT, Page, program  # noqa: E402
 
@@ -197,15 +198,16 @@ def measure_pss(count):
         return sum(procs.pss_kb(p) for p in i.daemons().values()) / 1024
 
 
-def row(name, unit, ours, peer=None):
+def row(name, unit, ours, peer=None, peer_name=PEER, what=None):
     perdure = round(statistics.median(ours), 3)
     other = round(statistics.median(peer), 3) if peer else None
     entry = {"name": name, "unit": unit, "perdure": perdure, "peer": other,
-             "peer_name": PEER if peer else None,
+             "peer_name": peer_name if peer else None,
              "ratio": round(perdure / other, 3) if other else None, "runs": len(ours)}
     texts = (f"{other:12.2f}", f"{entry['ratio']:7.2f}") if peer else (f"{'':>12}", f"{'':>7}")
-    print(f"{name:16}{perdure:12.2f}{texts[0]}{texts[1]} {unit:4}{len(ours):5}   "
-          f"{METRICS[name.split('_')[0]][1]}", flush=True)
+    print(f"{name:20}{perdure:12.2f}{texts[0]}{texts[1]} {unit:4}{len(ours):5}   "
+          f"{what or METRICS[name.split('_')[0]][1]}{f' ({peer_name})' if what and peer else ''}",
+          flush=True)
     return entry
 
 
@@ -244,6 +246,12 @@ def run_rows(patterns):
     for count in SERVICES:
         if want(f"pss_{count}"):
             rows.append(row(f"pss_{count}", "MB", [measure_pss(count)]))
+    for names, measure in store.ROWS.items():
+        if any(want(name) for name in names.split()):
+            with Instance() as instance:
+                instance.start()
+                for name, unit, ours, peer, peer_name in measure(instance):
+                    rows.append(row(name, unit, ours, peer, peer_name, store.WHAT[name]))
     return rows
 
 
@@ -284,7 +292,7 @@ def main():
     patterns = os.environ.get("ROWS", "").split()
     try:
         where = machine()
-        print(f"{where}\n\n{'':16}{'perdure':>12}{PEER:>12}{'ratio':>7} {'unit':4}{'runs':>5}")
+        print(f"{where}\n\n{'':20}{'perdure':>12}{PEER:>12}{'ratio':>7} {'unit':4}{'runs':>5}")
         rows = run_rows(patterns)
     except AssertionError as error:
         log = getattr(error, "perdure_log", None)

@@ -35,6 +35,6 @@ slow) sleep 0.25 ;;
 esac
 
 printf page >"$staging/pages-1.img"
-sed "s/template-of/$FAKE_NAME/; s/\"number\": 1,/\"number\": $number,/" "$store/template" >"$staging/manifest.json"
+cp "$store/../../templates/$FAKE_NAME/$number/manifest.json" "$staging/" || exit 1
 rm "$staging/worker"
 mv "$staging" "$service/$number"

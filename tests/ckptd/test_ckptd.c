@@ -31,6 +31,9 @@
 
 #define PATIENCE_USEC (5 * USEC_PER_SEC)
 
+#define STORE_KEYS "store.keys" /* where ckptd looks for the key file */
+#define TEMPLATES  30           /* more dumps than any test makes */
+
 static char root[64], state_dir[80], program[128];
 static int store_dir = -1;
 static pid_t ckptd, service;
@@ -100,6 +103,22 @@ static void end_ckptd(int signal_number)
     waitpid(ckptd, NULL, 0);
 }
 
+/* What the worker that does as told gives for a manifest: it cannot seal one. */
+static void make_templates(void)
+{
+    char path[128];
+    _cleanup_close_ int fd = -1;
+
+    snprintf(path, sizeof(path), "%s/" STORE_KEYS, state_dir);
+    assert_int_equal(fs_mkdir_all(state_dir, 0700), 0);
+    sample_use_keys(path);
+    snprintf(path, sizeof(path), "%s/templates", root);
+    assert_int_equal(fs_mkdir_all(path, 0700), 0);
+    fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    for (uint64_t number = 1; number <= TEMPLATES; number++)
+        sample_checkpoint(fd, "game@x", number);
+}
+
 /* A folder with ckptd and, beside it, the worker that does as told. */
 static int setup(void **state)
 {
@@ -128,6 +147,7 @@ static int setup(void **state)
     if (service == 0)
         for (;;)
             pause();
+    make_templates();
     start_ckptd();
     return 0;
 }
@@ -189,7 +209,7 @@ static const char *select_image(uint64_t below, uint64_t only)
 {
     _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
     _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply =
-        try_call(CKPT_SELECT, &error, "stt", "game@x", below, only);
+        try_call(CKPT_SELECT, &error, "sttb", "game@x", below, only, 0);
     _cleanup_strv_ char **argv = NULL;
     static char text[2048];
     uint64_t real, boot;
@@ -204,7 +224,8 @@ static const char *select_image(uint64_t below, uint64_t only)
     assert_true(sd_bus_message_read_strv(reply, &argv) >= 0);
     expect_text(argv[0], "/ckpt-worker");
     assert_string_equal(argv[1], "restore");
-    expect_text(argv[5], "/state/checkpoints/game@x/");
+    expect_text(argv[5], "/state/checkpoints");
+    assert_string_equal(argv[7], "game@x");
     snprintf(text, sizeof(text), "%s", id);
     return text;
 }
@@ -213,7 +234,7 @@ static void watch(uint64_t interval)
 {
     _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL, *reply = NULL;
     struct ckpt_spec spec = {
-        .name = (char *)"game@x", .pid = service, .interval_usec = interval, .keep = 2};
+        .name = (char *)"game@x", .pid = service, .interval_usec = interval, .retention = {.keep = 2}};
 
     assert_int_equal(proc_stat(service, &spec.start_time, NULL, NULL), 0);
     assert_true(sd_bus_message_new_method_call(bus, &m, NULL, CKPT_PATH, CKPT_IFACE, CKPT_WATCH) >=
@@ -253,16 +274,8 @@ static bool is_there(const char *path)
 /* How dumps go from now on; the daemon has answered once, so its folders are there. */
 static void dumps(const char *mode)
 {
-    _cleanup_free_ char *template = NULL;
-
     ask(CKPT_FACTS, NULL);
     put("mode", mode);
-    if (is_there("template"))
-        return;
-    sample_checkpoint(store_dir, "template-of", 1);
-    assert_int_equal(fs_read(store_dir, "template-of/1/manifest.json", 65536, &template, NULL), 0);
-    assert_int_equal(fs_remove_all(store_dir, "template-of"), 0);
-    put("template", template);
 }
 
 /* ---- tests ---- */

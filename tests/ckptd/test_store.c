@@ -1,5 +1,4 @@
-/* test_store.c - numbers, lists, marks, removal, what goes first, and leftovers of dumps. */
-#include "ckptd/retention.h"
+/* test_store.c - numbers, lists, marks, chains, removal, and leftovers of work. */
 #include "ckptd/staging.h"
 #include "ckptd/store.h"
 #include "common/cleanup.h"
@@ -25,7 +24,7 @@ static struct store *store;
 static int setup(void **state)
 {
     strcpy(folder, "/tmp/perdure-test-store-XXXXXX");
-    return mkdtemp(folder) && store_open(folder, &store) == 0 ? 0 : -1;
+    return mkdtemp(folder) && store_open(folder, sample_keys(), &store) == 0 ? 0 : -1;
 }
 
 static int teardown(void **state)
@@ -38,7 +37,7 @@ static int teardown(void **state)
 static void open_again(void)
 {
     store = store_free(store);
-    assert_int_equal(store_open(folder, &store), 0);
+    assert_int_equal(store_open(folder, sample_keys(), &store), 0);
 }
 
 static void commit(const char *name)
@@ -47,6 +46,22 @@ static void commit(const char *name)
 
     assert_int_equal(store_begin(store, name, &number), 0);
     sample_checkpoint(store_fd(store), name, number);
+    assert_int_equal(store_reload(store, name), 0);
+}
+
+/* A delta against `parent`. */
+static void commit_child(const char *name, uint64_t parent)
+{
+    _cleanup_close_ int fd = -1;
+    struct manifest m;
+    uint64_t number;
+
+    assert_int_equal(store_begin(store, name, &number), 0);
+    sample_checkpoint(store_fd(store), name, number);
+    m = sample_manifest(name, number, NULL, 0);
+    m.parent = parent;
+    fd = store_open_image(store, name, number);
+    assert_int_equal(manifest_write(fd, &m, sample_keys()), 0);
     assert_int_equal(store_reload(store, name), 0);
 }
 
@@ -140,11 +155,11 @@ static void marks_last(void **state)
     commit("redis");
     commit("redis");
     commit("redis");
-    assert_int_equal(store_mark(store, "redis", 3, CHECKPOINT_POISONED, "died again"), 0);
-    assert_int_equal(store_mark(store, "redis", 2, CHECKPOINT_CORRUPT, "flipped bit"), 0);
-    assert_int_equal(store_mark(store, "redis", 2, CHECKPOINT_POISONED, "too"), 0);
-    assert_int_equal(store_mark(store, "redis", 9, CHECKPOINT_POISONED, "x"), -ENOENT);
-    assert_int_equal(store_mark(store, "nginx", 1, CHECKPOINT_POISONED, "x"), -ENOENT);
+    assert_int_equal(store_mark(store, "redis", 3, MARK_POISONED, "died again"), 0);
+    assert_int_equal(store_mark(store, "redis", 2, MARK_CORRUPT, "flipped bit"), 0);
+    assert_int_equal(store_mark(store, "redis", 2, MARK_POISONED, "too"), 0);
+    assert_int_equal(store_mark(store, "redis", 9, MARK_POISONED, "x"), -ENOENT);
+    assert_int_equal(store_mark(store, "nginx", 1, MARK_POISONED, "x"), -ENOENT);
     open_again();
     assert_int_equal(store_find(store, "redis", 3)->state, CHECKPOINT_POISONED);
     assert_int_equal(store_find(store, "redis", 2)->state, CHECKPOINT_CORRUPT);
@@ -155,12 +170,135 @@ static void marks_last(void **state)
     assert_string_equal(damaged, "flipped bit");
 }
 
+static void other_marks(void **state)
+{
+    _cleanup_free_ char *why = NULL;
+    const struct checkpoint *c;
+
+    commit("redis");
+    assert_int_equal(store_find(store, "redis", 1)->checked_realtime, 1700000000123457);
+    assert_int_equal(store_mark(store, "redis", 1, MARK_PINNED, ""), 0);
+    assert_int_equal(store_mark(store, "redis", 1, MARK_UNPROVABLE, "it has a device open"), 0);
+    for (int i = 0; i < 2; i++, open_again()) {
+        c = store_find(store, "redis", 1);
+        assert_int_equal(c->state, CHECKPOINT_WHOLE);
+        assert_true(c->pinned && c->unprovable && !c->proven && !c->packed);
+    }
+    assert_int_equal(store_mark_text(store, "redis", 1, MARK_UNPROVABLE, &why), 0);
+    assert_string_equal(why, "it has a device open");
+    /* The last drill counts, whichever it was. */
+    assert_int_equal(store_mark(store, "redis", 1, MARK_PROVEN, ""), 0);
+    for (int i = 0; i < 2; i++, open_again()) {
+        c = store_find(store, "redis", 1);
+        assert_true(c->proven && !c->unprovable);
+    }
+    assert_int_equal(store_mark(store, "redis", 1, MARK_UNPROVABLE, "x"), 0);
+    open_again();
+    assert_false(store_find(store, "redis", 1)->proven);
+    assert_int_equal(store_unmark(store, "redis", 1, MARK_PINNED), 0);
+    assert_false(store_find(store, "redis", 1)->pinned);
+    assert_false(exists("redis/1.pinned"));
+    assert_int_equal(store_unmark(store, "redis", 1, MARK_PINNED), 0);
+    assert_int_equal(store_unmark(store, "redis", 2, MARK_PINNED), -ENOENT);
+    assert_int_equal(store_note_checked(store, "redis", 1), 0);
+    open_again();
+    assert_true(store_find(store, "redis", 1)->checked_realtime > 1700000000123457);
+}
+
+/* Images of another key are not ours. */
+static void keys_decide(void **state)
+{
+    _cleanup_free_ char *path = fs_join(folder, "keys");
+    struct keys *keys;
+
+    commit("redis");
+    assert_int_equal(keys_read_or_make(path, &keys), 0);
+    assert_int_equal(store_unlock(store, keys), 0);
+    assert_ptr_equal(store_keys(store), keys);
+    assert_int_equal(store_find(store, "redis", 1)->state, CHECKPOINT_CORRUPT);
+    open_again();
+    assert_int_equal(store_find(store, "redis", 1)->state, CHECKPOINT_WHOLE);
+}
+
+static void children_share_the_fate(void **state)
+{
+    _cleanup_free_ char *third = NULL, *fifth = NULL;
+
+    commit("redis");          /* 1 */
+    commit_child("redis", 1); /* 2 */
+    commit_child("redis", 2); /* 3 */
+    commit("redis");          /* 4 */
+    commit_child("redis", 9); /* 5 */
+    commit_child("redis", 6); /* 6: its own parent */
+    assert_int_equal(store_find(store, "redis", 3)->parent, 2);
+    assert_int_equal(store_find(store, "redis", 3)->state, CHECKPOINT_WHOLE);
+    assert_int_equal(store_find(store, "redis", 5)->state, CHECKPOINT_CORRUPT);
+    assert_int_equal(store_find(store, "redis", 6)->state, CHECKPOINT_CORRUPT);
+    assert_int_equal(store_mark(store, "redis", 1, MARK_CORRUPT, "flipped bit"), 0);
+    for (int i = 0; i < 2; i++, open_again()) {
+        assert_int_equal(store_find(store, "redis", 2)->state, CHECKPOINT_CORRUPT);
+        assert_int_equal(store_find(store, "redis", 3)->state, CHECKPOINT_CORRUPT);
+        assert_int_equal(store_newest(store, "redis")->number, 4);
+    }
+    assert_false(exists("redis/2.corrupt"));
+    assert_int_equal(store_why(store, store_find(store, "redis", 3), "redis", &third), 0);
+    assert_string_equal(third, "its parent redis@2 is corrupt");
+    assert_int_equal(store_why(store, store_find(store, "redis", 5), "redis", &fifth), 0);
+    assert_string_equal(fifth, "its parent redis@9 is missing");
+    /* Marked by mistake: all are back. */
+    assert_int_equal(store_unmark(store, "redis", 1, MARK_CORRUPT), 0);
+    assert_int_equal(store_find(store, "redis", 3)->state, CHECKPOINT_WHOLE);
+}
+
+static const struct retention_rules two = {.keep = 2}, nothing = {0};
+
+/* Whoever reads one holds a shared lock on it: it stays, and goes the next time. */
+static void readers_are_left_alone(void **state)
+{
+    _cleanup_close_ int reader = -1;
+    size_t count;
+
+    for (int i = 0; i < 5; i++)
+        commit("redis");
+    reader = store_open_image(store, "redis", 2);
+    assert_int_equal(flock(reader, LOCK_SH), 0);
+    assert_int_equal(store_remove(store, "redis", 2), -EBUSY);
+    assert_int_equal(store_prune(store, "redis", &two, 0), 0);
+    store_list(store, "redis", &count);
+    assert_int_equal(count, 3);
+    assert_non_null(store_find(store, "redis", 2));
+    assert_true(exists("redis/2/manifest.json"));
+    fd_close(TAKE_FD(reader));
+    assert_int_equal(store_prune(store, "redis", &two, 0), 0);
+    store_list(store, "redis", &count);
+    assert_int_equal(count, 2);
+}
+
+static void prune_keeps_parents_and_pinned_ones(void **state)
+{
+    size_t count;
+
+    commit("redis");          /* 1 */
+    commit_child("redis", 1); /* 2 */
+    commit("redis");          /* 3 */
+    commit("redis");          /* 4 */
+    commit_child("redis", 2); /* 5 */
+    assert_int_equal(store_mark(store, "redis", 3, MARK_PINNED, ""), 0);
+    assert_int_equal(store_prune(store, "redis", &nothing, 0), 0);
+    store_list(store, "redis", &count);
+    assert_int_equal(count, 4);
+    assert_null(store_find(store, "redis", 4));
+}
+
 static void removal_takes_the_marks(void **state)
 {
     commit("redis");
-    assert_int_equal(store_mark(store, "redis", 1, CHECKPOINT_POISONED, "x"), 0);
+    for (int mark = 0; mark < MARK_COUNT; mark++)
+        assert_int_equal(store_mark(store, "redis", 1, (enum checkpoint_mark)mark, "x"), 0);
     assert_int_equal(store_remove(store, "redis", 1), 0);
     assert_false(exists("redis/1"));
+    assert_false(exists("redis/1.pinned") || exists("redis/1.proven"));
+    assert_false(exists("redis/1.unprovable") || exists("redis/1.checked"));
     assert_false(exists("redis/1.poisoned"));
     assert_false(exists("redis/" LAYOUT_STAGING "1"));
     assert_int_equal(store_remove(store, "redis", 1), -ENOENT);
@@ -174,35 +312,16 @@ static void prune_keeps_the_newest_whole_ones(void **state)
     for (int i = 0; i < 8; i++)
         commit("redis");
     for (uint64_t i = 1; i <= 8; i += 2)
-        assert_int_equal(store_mark(store, "redis", i, CHECKPOINT_POISONED, "x"), 0);
-    assert_int_equal(store_prune(store, "redis", 2), 0);
+        assert_int_equal(store_mark(store, "redis", i, MARK_POISONED, "x"), 0);
+    assert_int_equal(store_prune(store, "redis", &two, 0), 0);
     list = store_list(store, "redis", &count);
     assert_int_equal(count, 4);
     assert_int_equal(list[0].number, 5);
     assert_int_equal(list[1].number, 6);
     assert_int_equal(list[2].number, 7);
     assert_int_equal(list[3].number, 8);
-    assert_int_equal(store_prune(store, "redis", 0), 0);
+    assert_int_equal(store_prune(store, "redis", &nothing, 0), 0);
     assert_int_equal(store_newest(store, "redis")->number, 8);
-}
-
-static void victims_in_order(void **state)
-{
-    struct checkpoint list[] = {
-        {.number = 1, .bytes = 1},
-        {.number = 2, .bytes = 2, .state = CHECKPOINT_CORRUPT},
-        {.number = 3, .bytes = 4},
-        {.number = 4, .bytes = 8, .state = CHECKPOINT_POISONED},
-    };
-
-    assert_int_equal(retention_bytes(list, 4), 15);
-    assert_int_equal(retention_removable(list, 4), 11);
-    assert_int_equal(retention_victim(list, 4), 1);
-    list[1].state = CHECKPOINT_WHOLE;
-    assert_int_equal(retention_victim(list, 4), 3);
-    assert_int_equal(retention_victim(list, 3), 0);
-    assert_true(retention_victim(&list[2], 1) == RETENTION_NONE);
-    assert_true(retention_victim(list, 0) == RETENTION_NONE);
 }
 
 static void ids(void **state)
@@ -237,8 +356,11 @@ static void ids(void **state)
 
 static unsigned held, leftover;
 
-static int count(const char *name, uint64_t number, bool is_held, void *userdata)
+static int count(const char *name, enum folder_kind kind, uint64_t number, bool is_held,
+                 void *userdata)
 {
+    if (kind != FOLDER_STAGING)
+        return 0;
     assert_string_equal(name, "redis");
     *(is_held ? &held : &leftover) += (unsigned)number;
     return 0;
@@ -271,6 +393,32 @@ static void tells_workers_from_leftovers(void **state)
     assert_null(store_newest(store, "redis"));
 }
 
+static int sweep(const char *name, enum folder_kind kind, uint64_t number, bool is_held,
+                 void *userdata)
+{
+    return is_held ? 0 : store_sweep(store, name, kind, number);
+}
+
+/* A re-base or an unpacking that died leaves its folder only: its checkpoint lives. */
+static void sweeps_what_nobody_holds(void **state)
+{
+    _cleanup_close_ int lock = -1;
+
+    commit("redis");
+    assert_int_equal(store_mark(store, "redis", 1, MARK_PINNED, ""), 0);
+    assert_int_equal(mkdirat(store_fd(store), "redis/" LAYOUT_REBASE "1", 0700), 0);
+    assert_int_equal(mkdirat(store_fd(store), "redis/" LAYOUT_UNPACK "1", 0700), 0);
+    assert_int_equal(mkdirat(store_fd(store), "redis/" LAYOUT_UNPACK "1/x", 0700), 0);
+    assert_int_equal(mkdirat(store_fd(store), "redis/" LAYOUT_REBASE "2", 0700), 0);
+    assert_int_equal(mkdirat(store_fd(store), "redis/" LAYOUT_REBASE "03", 0700), 0);
+    lock = openat(store_fd(store), "redis/" LAYOUT_REBASE "2", O_RDONLY | O_CLOEXEC);
+    assert_int_equal(flock(lock, LOCK_EX), 0);
+    assert_int_equal(staging_each(store_fd(store), "redis", sweep, NULL), 0);
+    assert_false(exists("redis/" LAYOUT_REBASE "1") || exists("redis/" LAYOUT_UNPACK "1"));
+    assert_true(exists("redis/" LAYOUT_REBASE "2") && exists("redis/" LAYOUT_REBASE "03"));
+    assert_true(exists("redis/1.pinned") && exists("redis/1/manifest.json"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -280,9 +428,14 @@ int main(void)
         cmocka_unit_test_setup_teardown(ruins_are_corrupt, setup, teardown),
         cmocka_unit_test_setup_teardown(manifest_must_be_of_this_checkpoint, setup, teardown),
         cmocka_unit_test_setup_teardown(marks_last, setup, teardown),
+        cmocka_unit_test_setup_teardown(other_marks, setup, teardown),
+        cmocka_unit_test_setup_teardown(keys_decide, setup, teardown),
+        cmocka_unit_test_setup_teardown(children_share_the_fate, setup, teardown),
+        cmocka_unit_test_setup_teardown(readers_are_left_alone, setup, teardown),
+        cmocka_unit_test_setup_teardown(prune_keeps_parents_and_pinned_ones, setup, teardown),
+        cmocka_unit_test_setup_teardown(sweeps_what_nobody_holds, setup, teardown),
         cmocka_unit_test_setup_teardown(removal_takes_the_marks, setup, teardown),
         cmocka_unit_test_setup_teardown(prune_keeps_the_newest_whole_ones, setup, teardown),
-        cmocka_unit_test(victims_in_order),
         cmocka_unit_test(ids),
         cmocka_unit_test_setup_teardown(tells_workers_from_leftovers, setup, teardown),
     };

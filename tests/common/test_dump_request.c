@@ -22,6 +22,16 @@ static struct ckpt_spec sample(void)
         .cgroup = (char *)"/sys/fs/cgroup/perdure/game@x",
         .pipe_inode = {11, 12},
         .interval_usec = 5,
+        .retention = {.keep = 3, .hourly = 4},
+        .max_chain = 16,
+        .compress = 3,
+        .encrypt = true,
+        .drill_every = 10,
+        .drill_nice = 7,
+        .staging = STAGING_TMPFS,
+        .staging_max = 1ULL << 33,
+        .files = FILES_SNAPSHOT,
+        .snapshot_paths = (char *)"/srv/db\n/srv/*.idx",
         .ghost_limit = 1 << 26,
         .tcp_established = true,
         .pid_namespace = true,
@@ -42,11 +52,21 @@ static void arrives_as_packed(void **state)
     assert_string_equal(read.cgroup, spec.cgroup);
     assert_int_equal(read.pipe_inode[STREAM_STDERR], 12);
     assert_int_equal(read.ghost_limit, 1 << 26);
+    assert_int_equal(read.max_chain, 16);
+    assert_int_equal(read.compress, 3);
+    assert_true(read.encrypt);
+    assert_int_equal(read.drill_nice, 7);
+    assert_int_equal(read.staging, STAGING_TMPFS);
+    assert_true(read.staging_max == spec.staging_max);
+    assert_int_equal(read.files, FILES_SNAPSHOT);
+    assert_string_equal(read.snapshot_paths, spec.snapshot_paths);
     assert_true(read.tcp_established && read.pid_namespace && !read.file_locks);
     assert_string_equal(read.pre_checkpoint, spec.pre_checkpoint);
     assert_string_equal(read.post_checkpoint, "");
     assert_string_equal(read.restored_from, "");
     assert_int_equal(read.interval_usec, 0);
+    assert_int_equal(read.retention.keep, 0);
+    assert_int_equal(read.drill_every, 0);
     ckpt_spec_done(&read);
 }
 

@@ -27,6 +27,22 @@ static void test_columns(void **state)
                               "b            -    -\n");
 }
 
+/* Branches of a tree are one column wide and three bytes long; nobody's name rings the bell. */
+static void test_characters(void **state)
+{
+    _cleanup_(table_done) struct table table = {0};
+    _cleanup_free_ char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+
+    assert_int_equal(table_init(&table, (const char *[]){"ID", "PATH", NULL}), 0);
+    assert_int_equal(table_add(&table, (const char *[]){"└─ a", "\a\033[2Jx\n"}), 0);
+    table_print(&table, out);
+    fclose(out);
+    assert_string_equal(text, "ID    PATH\n"
+                              "└─ a  ??[2Jx?\n");
+}
+
 static void test_too_many_columns(void **state)
 {
     const char *headers[TABLE_COLUMNS + 2];
@@ -42,6 +58,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_columns),
+        cmocka_unit_test(test_characters),
         cmocka_unit_test(test_too_many_columns),
     };
 

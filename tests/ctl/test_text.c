@@ -66,6 +66,19 @@ static void test_members(void **state)
     assert_true(b);
 }
 
+static void test_cells(void **state)
+{
+    json_auto_t *object = json_loads("{\"n\":4711,\"b\":1610612736,\"m\":-1,\"z\":null}", 0, NULL);
+    char buf[TEXT_SIZE];
+
+    assert_string_equal(number_text(object, "n", buf), "4711");
+    assert_string_equal(number_text(object, "m", buf), "-1");
+    assert_string_equal(number_text(object, "z", buf), "");
+    assert_string_equal(size_text(object, "b", buf), "1.5G");
+    assert_string_equal(size_text(object, "m", buf), "");
+    assert_string_equal(size_text(object, "missing", buf), "");
+}
+
 static void check_text(const char *bytes, size_t size, const char *expected)
 {
     json_auto_t *text = json_text(bytes, size);
@@ -92,6 +105,7 @@ int main(void)
         cmocka_unit_test(test_span),
         cmocka_unit_test(test_rfc3339),
         cmocka_unit_test(test_members),
+        cmocka_unit_test(test_cells),
         cmocka_unit_test(test_any_bytes_become_json),
     };
 

@@ -233,7 +233,7 @@ class Instance:
         return procs.with_argument(self.dir)
 
     def service_pids(self):
-        ours = {"supervisord", "ckptd", "ckpt-worker", "criu"}
+        ours = {"supervisord", "ckptd", "ckpt-worker", "ckpt-archive", "criu"}
         return [p for p in self.all_pids() if procs.exe(p) not in ours]
 
     def copies(self, name):

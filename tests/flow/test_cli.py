@@ -56,7 +56,7 @@ def test_status_json():
 def test_list_and_show_json():
     needs_root()
     with Instance() as i:
-        page = i.heartbeat(checkpoint="Interval=0\nKeep=2")
+        page = i.heartbeat(checkpoint="Interval=0\nKeep=2\nMaxChain=0")
         i.start()
         pid = i.up("beat")["pid"]
         page.wait_beat()
@@ -192,7 +192,7 @@ def test_stop_uses_exec_stop_and_kill_signal():
 def test_periodic_checkpoints():
     needs_root()
     with Instance() as i:
-        page = i.heartbeat(checkpoint="Interval=200ms\nKeep=2")
+        page = i.heartbeat(checkpoint="Interval=200ms\nKeep=2\nMaxChain=0")
         i.start()
         i.up("beat")
         wait_until(lambda: (i.service("beat")["checkpoint"] or {}).get("id") in

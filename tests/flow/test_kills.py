@@ -54,7 +54,7 @@ def test_daemons_are_back_within_100_ms():
 def killed_in_a_dump(daemon):
     needs_root()
     with Instance() as i:
-        page = i.heartbeat(options="-m 96", checkpoint="Interval=0\nKeep=3")
+        page = i.heartbeat(options="-m 96", checkpoint="Interval=0\nKeep=3\nMaxChain=0")
         i.start()
         pid = i.up("beat")["pid"]
         page.wait_beat()

@@ -187,7 +187,8 @@ def damaged(harm):
     """The newest image is damaged by `harm(folder)`: the older one is used, the list shows it."""
     needs_root()
     with Instance() as i:
-        page = i.heartbeat(options="-m 4", recovery="MinUptime=0")
+        page = i.heartbeat(options="-m 4", checkpoint="Interval=0\nMaxChain=0",
+                           recovery="MinUptime=0")
         i.start()
         i.up("beat")
         two_checkpoints(i, "beat", page)
@@ -206,9 +207,10 @@ def newest_pages(folder):
 def test_flipped_byte():
     def harm(folder):
         with open(newest_pages(folder), "r+b") as f:
-            f.seek(1000000)
+            middle = os.path.getsize(f.name) // 2
+            f.seek(middle)
             byte = f.read(1)
-            f.seek(1000000)
+            f.seek(middle)
             f.write(bytes([byte[0] ^ 1]))
     damaged(harm)
 
@@ -218,7 +220,10 @@ def test_missing_file():
 
 
 def test_truncated_pages():
-    damaged(lambda folder: os.truncate(newest_pages(folder), 300000))
+    def harm(folder):
+        pages = newest_pages(folder)
+        os.truncate(pages, os.path.getsize(pages) // 2)
+    damaged(harm)
 
 
 def test_broken_manifest():

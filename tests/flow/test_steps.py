@@ -20,7 +20,7 @@ class Steps:
 
     def __init__(self, instance, **keys):
         self.i = instance
-        keys = {"checkpoint": "Interval=0\nKeep=2",
+        keys = {"checkpoint": "Interval=0\nKeep=2\nMaxChain=0",
                 "service": "Restart=always\nRestartSec=20ms\nStartLimitIntervalSec=0",
                 "recovery": "MinUptime=0\nLadder=newest older", **keys}
         self.page = test_logs.writer(instance, rate=400, **keys)

@@ -13,10 +13,36 @@
 static struct manifest_image image = {
     .name = (char *)"pages-1.img",
     .size = 4,
+    .plain_size = 4,
     .inode = 7,
     .mtime_nsec = 1,
     .ctime_nsec = 2,
 };
+
+static struct keys *keys;
+
+void sample_use_keys(const char *path)
+{
+    keys = keys_free(keys);
+    if (keys_read_or_make(path, &keys) < 0)
+        abort();
+}
+
+/* Made once a run; the file is gone before anybody could read it. */
+const struct keys *sample_keys(void)
+{
+    char folder[] = "/tmp/perdure-test-keys-XXXXXX", path[sizeof(folder) + 4];
+
+    if (keys)
+        return keys;
+    if (!mkdtemp(folder))
+        abort();
+    snprintf(path, sizeof(path), "%s/key", folder);
+    sample_use_keys(path);
+    if (fs_remove_all(AT_FDCWD, folder) < 0)
+        abort();
+    return keys;
+}
 
 struct manifest sample_manifest(const char *name, uint64_t number, struct manifest_file *files,
                                 size_t file_count)
@@ -27,7 +53,6 @@ struct manifest sample_manifest(const char *name, uint64_t number, struct manife
         .number = number,
         .time_realtime = 1700000000123456 + number,
         .time_boot = 1000 + number,
-        .kind = (char *)"full",
         .frozen_usec = 5000,
         .dump_usec = 9000,
         .bytes = 4096,
@@ -70,5 +95,5 @@ void sample_checkpoint(int dirfd, const char *name, uint64_t number)
     folder = openat(service, text, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     file = openat(folder, image.name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     assert(file >= 0 && write(file, "page", 4) == 4);
-    assert(manifest_write(folder, &m) == 0);
+    assert(manifest_write(folder, &m, sample_keys()) == 0);
 }

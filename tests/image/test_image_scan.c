@@ -93,9 +93,10 @@ static void put_reg(struct buffer *file, unsigned id, const char *name, unsigned
 
     put_number(&reg, 1, id);
     put_number(&reg, 2, flags);
-    put_number(&reg, 3, 0);
+    put_number(&reg, 3, size / 2);
     put_bytes(&reg, 6, name, strlen(name));
-    put_number(&reg, 8, size);
+    if ((flags & (O_APPEND | O_ACCMODE)) != (O_APPEND | O_WRONLY))
+        put_number(&reg, 8, size);
     put_number(&reg, 10, mode);
     put_number(&entry, 1, 1);
     put_number(&entry, 2, id);
@@ -126,6 +127,8 @@ static void save_files(void)
     put_reg(&b, 3, "/var/log/x.log", O_WRONLY | O_APPEND, 300, 0100644);
     put_reg(&b, 4, "dev/null", O_RDWR, 0, 020666);
     put_reg(&b, 5, "tmp/deleted", O_RDWR, 400, 0100600);
+    put_reg(&b, 6, "var/data", O_RDONLY, 500, 0100600);
+    put_reg(&b, 7, "proc/99/stat", O_RDONLY, 0, 0100444);
     put_pipe(&b, 10, 7001, O_WRONLY);
     put_pipe(&b, 11, 7002, O_RDONLY);
     put_pipe(&b, 12, 7002, O_WRONLY);
@@ -136,7 +139,7 @@ static void save_files(void)
 
 static void save_descriptors(void)
 {
-    struct buffer b = {0}, log = {0}, pipe = {0};
+    struct buffer b = {0}, log = {0}, deleted = {0}, pipe = {0};
 
     put_magic(&b, COMMON);
     put_number(&log, 1, 3);
@@ -144,6 +147,11 @@ static void save_descriptors(void)
     put_number(&log, 3, 1);
     put_number(&log, 4, 5);
     put_record(&b, &log);
+    put_number(&deleted, 1, 5);
+    put_number(&deleted, 2, 0);
+    put_number(&deleted, 3, 1);
+    put_number(&deleted, 4, 6);
+    put_record(&b, &deleted);
     put_number(&pipe, 1, 1); /* the id of a file, but the type is pipe: not that file */
     put_number(&pipe, 2, 0);
     put_number(&pipe, 3, 2);
@@ -154,7 +162,7 @@ static void save_descriptors(void)
 
 static void save_memory(void)
 {
-    struct buffer b = {0}, mm = {0}, file = {0}, anon = {0};
+    struct buffer b = {0}, mm = {0}, file = {0}, data = {0}, anon = {0};
 
     put_magic(&b, COMMON);
     put_number(&mm, 1, 0x400000);
@@ -163,6 +171,11 @@ static void save_memory(void)
     put_number(&file, 4, 2);
     put_number(&file, 7, 1 | 1 << 6);
     put_bytes(&mm, 14, file.bytes, file.size);
+    put_number(&data, 1, 0x7f8000);
+    put_number(&data, 4, 6);
+    put_number(&data, 7, 1 | 1 << 7);
+    put_number(&data, 10, O_RDWR);
+    put_bytes(&mm, 14, data.bytes, data.size);
     put_number(&anon, 4, 3); /* not a file's: status says anonymous */
     put_number(&anon, 7, 1 | 1 << 9);
     put_bytes(&mm, 14, anon.bytes, anon.size);
@@ -172,12 +185,16 @@ static void save_memory(void)
 
 static void save_rest(void)
 {
-    struct buffer remap = {0}, entry = {0}, inventory = {0}, head = {0};
+    struct buffer remap = {0}, entry = {0}, dead = {0}, inventory = {0}, head = {0};
 
     put_magic(&remap, COMMON);
     put_number(&entry, 1, 5);
     put_number(&entry, 2, 1);
     put_record(&remap, &entry);
+    put_number(&dead, 1, 7);
+    put_number(&dead, 2, 99);
+    put_number(&dead, 3, 2);
+    put_record(&remap, &dead);
     save("remap-fpath.img", &remap);
     put_magic(&inventory, INVENTORY);
     put_number(&head, 1, 2);
@@ -231,7 +248,7 @@ static void test_files(void **state)
 
     (void)state;
     assert_int_equal(image_scan(dir_fd, &image), 0);
-    assert_int_equal(image.file_count, 3);
+    assert_int_equal(image.file_count, 5);
     file = find(&image, "/usr/bin/redis");
     assert_non_null(file);
     assert_true(file->mapped && !file->open && file->size == 100);
@@ -242,7 +259,14 @@ static void test_files(void **state)
     assert_non_null(file);
     assert_true(!file->mapped && file->open && file->flags & O_APPEND);
     assert_null(find(&image, "/dev/null"));
-    assert_null(find(&image, "/tmp/deleted")); /* travels in the image */
+    assert_true(!file->deleted && !file->sized && file->offset == 150);
+    file = find(&image, "/tmp/deleted");
+    assert_non_null(file);
+    assert_true(file->deleted && file->open && file->sized && file->size == 400);
+    file = find(&image, "/var/data");
+    assert_non_null(file);
+    assert_true(file->mapped && !file->open && file->flags == O_RDWR);
+    assert_null(find(&image, "/proc/99/stat"));
     assert_null(image.mounts);
     assert_string_equal(image.run_id, "abcd-1234");
     image_done(&image);

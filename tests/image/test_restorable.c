@@ -57,18 +57,34 @@ static void set_time(time_t seconds)
 }
 
 /* "" when restorable; static. */
-static const char *why(struct manifest_file *file)
+static const char *why_in(struct manifest_file *file, enum files_mode mode)
 {
     struct manifest m = sample_manifest("redis", 1, file, 1);
     _cleanup_free_ char *text = NULL;
     static char copy[512];
-    int r = restorable_files(&m, &text);
+    int r = restorable_files(&m, mode, &text);
 
     assert_true(r == 0 || r == NOT_RESTORABLE);
     snprintf(copy, sizeof(copy), "%s", r ? text : "");
     if (r)
         assert_non_null(strstr(copy, path));
     return copy;
+}
+
+static const char *why(struct manifest_file *file)
+{
+    return why_in(file, FILES_IGNORE);
+}
+
+/* Writes into the file as it is, from its beginning. */
+static void overwrite(const char *content)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, content, strlen(content)), strlen(content));
+    assert_int_equal(ftruncate(fd, (off_t)strlen(content)), 0);
+    close(fd);
 }
 
 static void open_file_keeps_its_size(void **state)
@@ -121,6 +137,77 @@ static void mapped_data_may_be_written(void **state)
     assert_string_equal(why(&file), "");
     make_file("more data");
     assert_non_null(strstr(why(&file), "has 9 bytes now"));
+}
+
+static void refuse_sees_every_change(void **state)
+{
+    struct manifest_file file = make_file("12345");
+
+    file.open = true; /* only read: it counts all the same */
+    assert_string_equal(why_in(&file, FILES_REFUSE), "");
+    set_time(1);
+    assert_non_null(strstr(why_in(&file, FILES_REFUSE), "was written to since"));
+    file = make_file("12345");
+    file.open = file.append = true;
+    file.flags = O_WRONLY | O_APPEND;
+    overwrite("123456");
+    assert_non_null(strstr(why_in(&file, FILES_REFUSE), "has 6 bytes now, the image needs 5"));
+    make_file("12345");
+    assert_non_null(strstr(why_in(&file, FILES_REFUSE), "was replaced since"));
+    file.open = file.append = false;
+    file.flags = 0;
+    file.mapped = true; /* code: only as ever */
+    assert_string_equal(why_in(&file, FILES_REFUSE), "");
+}
+
+static void truncate_takes_what_grew(void **state)
+{
+    struct manifest_file file = make_file("12345");
+
+    file.open = true;
+    file.flags = O_RDWR;
+    assert_string_equal(why_in(&file, FILES_TRUNCATE), "");
+    overwrite("123456");
+    assert_string_equal(why_in(&file, FILES_TRUNCATE), "");
+    assert_non_null(strstr(why_in(&file, FILES_IGNORE), "has 6 bytes now"));
+    overwrite("1234");
+    assert_non_null(strstr(why_in(&file, FILES_TRUNCATE), "cannot be cut back"));
+    make_file("123456");
+    assert_non_null(strstr(why_in(&file, FILES_TRUNCATE), "was replaced since"));
+    file = make_file("12345");
+    file.open = true;
+    overwrite("123456");
+    assert_non_null(strstr(why_in(&file, FILES_TRUNCATE), "only reads it"));
+}
+
+static void snapshot_makes_good(void **state)
+{
+    struct manifest_file file = make_file("12345");
+
+    file.open = true;
+    file.flags = O_RDWR;
+    file.snapshot = (char *)"file-1.snap";
+    assert_int_equal(unlink(path), 0);
+    assert_string_equal(why_in(&file, FILES_SNAPSHOT), "");
+    assert_non_null(strstr(why_in(&file, FILES_TRUNCATE), "is gone"));
+    file.deleted = true; /* in the image itself */
+    assert_string_equal(why_in(&file, FILES_REFUSE), "");
+    file.deleted = file.open = false; /* of SnapshotPaths= alone: the memory does not need it */
+    assert_string_equal(why_in(&file, FILES_TRUNCATE), "");
+}
+
+static void other_disk_numbers_after_a_boot(void **state)
+{
+    struct manifest_file file = make_file("12345");
+    struct stat st;
+
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(file_compare(&file, &st, true), FILE_SAME);
+    file.device++;
+    assert_int_equal(file_compare(&file, &st, true), FILE_REPLACED);
+    assert_int_equal(file_compare(&file, &st, false), FILE_SAME);
+    file.inode++;
+    assert_int_equal(file_compare(&file, &st, false), FILE_REPLACED);
 }
 
 static void image_files_have_their_sizes(void **state)
@@ -177,6 +264,10 @@ int main(void)
         cmocka_unit_test(log_may_grow),
         cmocka_unit_test(code_is_the_very_same),
         cmocka_unit_test(mapped_data_may_be_written),
+        cmocka_unit_test(refuse_sees_every_change),
+        cmocka_unit_test(truncate_takes_what_grew),
+        cmocka_unit_test(snapshot_makes_good),
+        cmocka_unit_test(other_disk_numbers_after_a_boot),
         cmocka_unit_test(image_files_have_their_sizes),
         cmocka_unit_test(host_must_fit),
         cmocka_unit_test(processor_has_every_feature),

@@ -31,6 +31,17 @@ static void test_defaults(void **state)
     assert_true(p->checkpoint_enabled && p->file_locks && !p->tcp_established && !p->pid_namespace);
     assert_int_equal(p->interval_usec, 30 * USEC_PER_SEC);
     assert_int_equal(p->keep, 5);
+    assert_true(p->keep_hourly == 0 && p->keep_daily == 0 && p->keep_weekly == 0);
+    assert_int_equal(p->max_chain, 16);
+    assert_int_equal(p->compress, 3);
+    assert_false(p->encrypt);
+    assert_int_equal(p->verify, VERIFY_CHANGED);
+    assert_int_equal(p->drill_every, 0);
+    assert_int_equal(p->drill_nice, 19);
+    assert_int_equal(p->files, FILES_IGNORE);
+    assert_null(p->snapshot_paths);
+    assert_int_equal(p->staging, STAGING_AUTO);
+    assert_int_equal(p->staging_max, 0);
     assert_int_equal(p->ghost_limit, 64 << 20);
     assert_int_equal(p->max_bytes, 0);
     assert_int_equal(p->ladder_len, 3);

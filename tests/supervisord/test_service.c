@@ -210,6 +210,31 @@ static void whole_ladder(void **state)
     assert_non_null(svc.reason);
 }
 
+/* The proven one fails, the newest of all fails, older ones, cold. */
+static void proven_ladder(void **state)
+{
+    struct policy policy = policy_of(RESTART_ON_FAILURE);
+    struct service svc;
+    uint64_t now = 1060 * SEC;
+
+    memcpy(policy.ladder, (enum ladder_rung[]){RUNG_PROVEN, RUNG_NEWEST, RUNG_OLDER, RUNG_COLD},
+           4 * sizeof(policy.ladder[0]));
+    policy.ladder_len = 4;
+    svc = at(&policy, SERVICE_UP);
+    assert_int_equal(service_step(&svc, EV_EXITED, now), ACT_RESTORE);
+    assert_true(ladder_wants_proven(&svc.ladder, &policy));
+    svc.attempt_number = 5;
+    assert_int_equal(service_step(&svc, EV_RESTORE_FAILED, now), ACT_RESTORE);
+    assert_false(ladder_wants_proven(&svc.ladder, &policy));
+    assert_int_equal(svc.ladder.below, LADDER_ANY);
+    assert_int_equal(svc.ladder.tried, 5);
+    svc.attempt_number = 9;
+    assert_int_equal(service_step(&svc, EV_RESTORE_FAILED, now), ACT_RESTORE);
+    assert_int_equal(svc.ladder.below, 9);
+    assert_int_equal(service_step(&svc, EV_NO_IMAGE, now), ACT_NONE);
+    assert_int_equal(svc.state, SERVICE_BACKOFF);
+}
+
 static void die_early(struct service *svc, uint64_t image, uint64_t now)
 {
     svc->attempt_number = image;
@@ -248,6 +273,31 @@ static void poison(void **state)
     service_step(&svc, EV_EXITED, now + 11 * SEC);
     assert_int_equal(svc.poison_number, 0);
     assert_int_equal(svc.ladder.below, LADDER_ANY);
+}
+
+/* The same where the proven rung comes first: a proven image below the first suspect is next. */
+static void poison_of_proven_ones(void **state)
+{
+    struct policy policy = policy_of(RESTART_ON_FAILURE);
+    struct service svc;
+    uint64_t now = 1060 * SEC;
+
+    policy.start_limit_burst = 100;
+    policy.ladder[0] = RUNG_PROVEN;
+    svc = at(&policy, SERVICE_UP);
+    service_step(&svc, EV_EXITED, now);
+    die_early(&svc, 9, now);
+    assert_int_equal(svc.ladder.above, 9);
+    assert_true(ladder_wants_proven(&svc.ladder, &policy));
+    die_early(&svc, 12, now);
+    assert_true(ladder_wants_proven(&svc.ladder, &policy));
+    assert_int_equal(svc.ladder.below, 9);
+    assert_int_equal(svc.ladder.above, 0);
+    die_early(&svc, 4, now);
+    assert_int_equal(svc.ladder.below, 4);
+    assert_int_equal(service_step(&svc, EV_NO_IMAGE, now), ACT_RESTORE);
+    assert_false(ladder_wants_proven(&svc.ladder, &policy));
+    assert_int_equal(svc.ladder.below, 4);
 }
 
 static void start_limit(void **state)
@@ -453,7 +503,9 @@ int main(void)
         cmocka_unit_test(unknown_status_is_not_success),
         cmocka_unit_test(leftovers_are_cleared_first),
         cmocka_unit_test(whole_ladder),
+        cmocka_unit_test(proven_ladder),
         cmocka_unit_test(poison),
+        cmocka_unit_test(poison_of_proven_ones),
         cmocka_unit_test(start_limit),
         cmocka_unit_test(stop_escalates),
         cmocka_unit_test(stop_mixed),
