@@ -32,7 +32,7 @@ ALL_LDFLAGS = -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS)
 Q = $(if $(V),,@)
 say = $(if $(V),,@printf '  %-4s %s\n' $(1) $(2))
 
-.PHONY: all deps units check check-layers clang demo bench chaos install uninstall format clean
+.PHONY: all deps units check check-layers clang demo bench chaos campaign install uninstall format clean
 all:
 
 include sources.mk
@@ -103,6 +103,11 @@ bench: all
 # Daemons killed at random, and at every visible system call, for longer than `make check` has time for: CHAOS_SECONDS=600 make chaos
 chaos: all
 	@BUILD=$(abspath $(BUILD)) CHAOS_SECONDS=$(or $(CHAOS_SECONDS),300) tests/run -f chaos: steps:
+
+# Whatever changes the store killed and made to fail at every system call, and a byte flipped anywhere, for longer than
+# `make check` has time for: ROUNDS=1000 FLIPS=2000 SEED=1 make campaign
+campaign: all
+	@BUILD=$(abspath $(BUILD)) ROUNDS=$(or $(ROUNDS),1000) FLIPS=$(or $(FLIPS),2000) tests/run -f store_kills: flips:
 
 install: all
 	install -d $(DESTDIR)$(bindir) $(DESTDIR)$(libexecdir) $(DESTDIR)$(unitdir) $(DESTDIR)$(tmpfilesdir) \

@@ -343,7 +343,7 @@ const sd_bus_vtable bus_vtable[] = {
     SD_BUS_METHOD(CKPT_ROTATE_KEY, "", "s", bus_rotate_key, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD(CKPT_UNPACK, "sh", "s", bus_unpack, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD(CKPT_EXPORT, "sh", "s", bus_export, SD_BUS_VTABLE_UNPRIVILEGED),
-    SD_BUS_METHOD(CKPT_IMPORT, "hsbu", "s", bus_import, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD(CKPT_IMPORT, "hsbub", "s", bus_import, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_SIGNAL(CKPT_PROGRESS, "sstt", 0),
     SD_BUS_SIGNAL(CKPT_COMMITTED, "ssttts", 0),
     SD_BUS_SIGNAL(CKPT_FAILED, "sss", 0),

@@ -268,31 +268,32 @@ static void learn_imported(struct errand *e, const char *result)
 int bus_import(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
     struct bus_server *server = userdata;
-    const struct ckpt_spec *spec;
-    char number_text[24], uid_text[24];
+    struct store *store = manager_store(server->manager);
+    char number_text[24], uid_text[24], room_text[24];
+    uint64_t number, room;
+    int fd, trust, encrypt, r;
     const char *name;
-    uint64_t number;
     uint32_t uid;
-    int fd, trust, r;
 
-    r = sd_bus_message_read(m, "hsbu", &fd, &name, &trust, &uid);
+    r = sd_bus_message_read(m, "hsbub", &fd, &name, &trust, &uid, &encrypt);
     if (r < 0)
         return r;
     if (!service_name_is_valid(name))
         return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS, "'%s' is no service's name",
                                  name);
-    r = store_begin(manager_store(server->manager), name, &number);
-    if (r < 0)
+    if ((r = manager_room(server->manager, &room)) < 0 ||
+        (r = store_begin(store, name, &number)) < 0)
         return r;
-    spec = manager_watched(server->manager, name);
     snprintf(number_text, sizeof(number_text), "%" PRIu64, number);
     snprintf(uid_text, sizeof(uid_text), "%" PRIu32, uid);
-    const char *more[12] = {"--name", name, "--number", number_text, "--uid", uid_text};
-    size_t count = 6;
+    snprintf(room_text, sizeof(room_text), "%" PRIu64, room ? room : 1); /* 0: no limit */
+    const char *more[12] = {"--name", name,     "--number",    number_text,
+                            "--uid",  uid_text, "--max-bytes", room_text};
+    size_t count = 8;
 
     if (trust)
         more[count++] = "--trust";
-    if (spec && spec->encrypt)
+    if (encrypt)
         more[count++] = "--encrypt";
     return run(server, m, name, "import", more, fd, learn_imported);
 }

@@ -89,14 +89,15 @@ static json_t *checkpoint_to_json(const struct store *store, const char *name,
 {
     char id[CHECKPOINT_ID_SIZE], time[RFC3339_SIZE];
 
-    return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:I, s:o, s:I, s:s, s:b, s:b, s:o, s:b}", "id",
-                     checkpoint_id_format(name, c->number, id), "service", name, "time",
+    return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:I, s:o, s:I, s:s, s:b, s:b, s:b, s:o, s:b}",
+                     "id", checkpoint_id_format(name, c->number, id), "service", name, "time",
                      format_rfc3339(c->time_realtime, time), "kind", c->parent ? "delta" : "full",
                      "parent", id_or_null(name, c->parent), "depth", depth_or_null(store, name, c),
                      "bytes", (json_int_t)c->bytes, "memory_bytes",
                      c->pages ? json_integer((json_int_t)(c->pages * PAGEMAP_PAGE)) : json_null(),
                      "frozen_us", (json_int_t)c->frozen_usec, "state", state_name(c->state),
-                     "pinned", c->pinned, "proven", c->proven, "unprovable",
+                     "pinned", c->pinned, "imported", c->imported, "proven", c->proven,
+                     "unprovable",
                      c->unprovable ? mark_or_null(store, name, c, MARK_UNPROVABLE) : json_null(),
                      "packed", c->packed);
 }

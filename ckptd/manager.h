@@ -76,6 +76,9 @@ void manager_learn_drilled(struct manager *manager, const char *id, const char *
 /* Removes what retention does not want, of one service or (name "") of all; *ret_json lists it. */
 int manager_prune_now(struct manager *manager, const char *name, bool dry_run, char **ret_json);
 
+/* Bytes that may be written without touching the reserve. */
+int manager_room(const struct manager *manager, uint64_t *ret);
+
 /* The new key seals from now on. */
 int manager_rotate_key(struct manager *manager, char ret_id[KEYS_ID_SIZE]);
 

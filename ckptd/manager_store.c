@@ -168,3 +168,8 @@ struct space_limits manager_space_limits(const struct manager *manager,
         .store_max_bytes = manager->max_bytes,
     };
 }
+
+int manager_room(const struct manager *manager, uint64_t *ret)
+{
+    return space_free(manager->store, manager->reserve, ret);
+}

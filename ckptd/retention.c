@@ -55,10 +55,16 @@ static bool needs(const struct checkpoint *list, size_t index, size_t ancestor)
     return index == ancestor;
 }
 
+/* One that was imported is no part of the service's own past: it stays while it is pinned. */
+static bool is_own(const struct checkpoint *c)
+{
+    return c->state == CHECKPOINT_WHOLE && !c->imported;
+}
+
 static size_t newest_whole(const struct checkpoint *list, size_t count)
 {
     while (count-- > 0)
-        if (list[count].state == CHECKPOINT_WHOLE)
+        if (is_own(&list[count]))
             return count;
     return RETENTION_NONE;
 }
@@ -78,7 +84,7 @@ static void want_newest(const struct checkpoint *list, size_t count, uint32_t ke
                         bool *wanted)
 {
     while (count-- > 0 && keep > 0)
-        if ((list[count].state == CHECKPOINT_WHOLE) == whole) {
+        if (whole ? is_own(&list[count]) : list[count].state != CHECKPOINT_WHOLE) {
             wanted[count] = true;
             keep--;
         }
@@ -94,7 +100,7 @@ static void want_periods(const struct checkpoint *list, size_t count, uint64_t l
     while (count-- > 0) {
         uint64_t period = list[count].time_realtime / length;
 
-        if (list[count].state != CHECKPOINT_WHOLE)
+        if (!is_own(&list[count]))
             continue;
         if (period > current)
             period = current;

@@ -144,6 +144,10 @@ static int try_one(const struct select_context *context, const struct select_wis
         r = store_why(context->store, c, wish->name, ret_why);
         return r < 0 ? r : NOT_RESTORABLE;
     }
+    if (c->imported && !by_hand) {
+        *ret_why = strdup("it was imported: it is for a restore by hand");
+        return *ret_why ? NOT_RESTORABLE : -ENOMEM;
+    }
     if (wish->proven_only && !c->proven) {
         *ret_why = strdup("no drill has proven it");
         return *ret_why ? NOT_RESTORABLE : -ENOMEM;

@@ -96,6 +96,14 @@ static int resolve(const struct store *store, const struct space_limits *limits,
     return 0;
 }
 
+int space_free(const struct store *store, uint64_t reserve, uint64_t *ret_free)
+{
+    struct space_limits l = {};
+    int r = resolve(store, &(struct space_limits){.reserve = reserve}, &l);
+
+    return r < 0 ? r : free_above_reserve(store, l.reserve, ret_free);
+}
+
 static int explain_short(uint64_t need, uint64_t available, uint64_t reserve, struct reason *reason)
 {
     char need_text[BYTESIZE_SIZE], free_text[BYTESIZE_SIZE], reserve_text[BYTESIZE_SIZE];

@@ -15,6 +15,9 @@ struct space_limits {
  * took; with a twentieth on top. 0 when nothing is known. */
 uint64_t space_estimate(const struct store *store, const struct ckpt_spec *spec);
 
+/* Bytes that may be written without touching the reserve (0: the default one). */
+int space_free(const struct store *store, uint64_t reserve, uint64_t *ret_free);
+
 /* What a dump takes: on the disk for a moment, and in the end. */
 struct space_need {
     uint64_t free;   /* the whole image, whatever of it is stored */

@@ -117,7 +117,7 @@ const struct checkpoint *store_newest(const struct store *store, const char *nam
     const struct checkpoint *list = store_list(store, name, &count);
 
     while (count-- > 0)
-        if (list[count].state == CHECKPOINT_WHOLE)
+        if (list[count].state == CHECKPOINT_WHOLE && !list[count].imported)
             return &list[count];
     return NULL;
 }

@@ -31,7 +31,8 @@ const char *store_service(const struct store *store, size_t index);
 /* A service's checkpoints, oldest first; valid until the next call that changes the store. */
 const struct checkpoint *store_list(const struct store *store, const char *name, size_t *ret_count);
 const struct checkpoint *store_find(const struct store *store, const char *name, uint64_t number);
-const struct checkpoint *store_newest(const struct store *store, const char *name); /* whole */
+/* The newest whole one of its own past, not imported. */
+const struct checkpoint *store_newest(const struct store *store, const char *name);
 
 /* Reads a service's folder again, after a worker has ended. */
 int store_reload(struct store *store, const char *name);
@@ -69,8 +70,8 @@ const char *store_folder_prefix(enum folder_kind kind);
 /* Removes such a folder; the marks, too, of what was half-made or half-removed in a staging one. */
 int store_sweep(struct store *store, const char *name, enum folder_kind kind, uint64_t number);
 
-/* Removes the temporary files of writes that were killed (fs_replace()): at the daemon's start, since
- * nobody else writes them. */
+/* Removes the temporary files of writes that were killed (fs_replace()): at the daemon's start,
+ * since nobody else writes them. */
 int store_sweep_files(struct store *store, const char *name);
 
 /* Removes one by one what these rules do not want and nobody needs or reads; `now` is of the wall

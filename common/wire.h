@@ -99,7 +99,7 @@
 #define CKPT_PRUNE      "Prune"
 #define CKPT_UNPACK     "Unpack"
 #define CKPT_EXPORT     "Export"
-#define CKPT_IMPORT     "Import" /* h file, s name, b trust, u uid: of the policy's user -> s JSON */
+#define CKPT_IMPORT     "Import" /* h file, s name, b trust, u uid of the policy's user, b encrypt -> s JSON */
 #define CKPT_DRILL      "Drill"
 #define CKPT_ROTATE_KEY "RotateKey"
 #define CKPT_FACTS "Facts" /* -> s JSON {"criu","criu_path","usable":bool,"why","cure"} */

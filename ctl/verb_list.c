@@ -13,7 +13,7 @@
 /* What it is beside its state: "proven,pinned". */
 static const char *flags_of(const json_t *checkpoint, char buf[TEXT_SIZE])
 {
-    static const char *const names[] = {"proven", "pinned", "packed"};
+    static const char *const names[] = {"proven", "pinned", "imported", "packed"};
     bool yes;
 
     snprintf(buf, TEXT_SIZE, "%s", member_string(checkpoint, "unprovable") ? "unprovable" : "");

@@ -98,6 +98,7 @@ static int read_manifest(int service_fd, const char *name, const char *folder, c
     c->time_boot = strcmp(m->boot_id, boot_id) == 0 ? m->time_boot : 0;
     c->frozen_usec = m->frozen_usec;
     c->bytes = m->bytes;
+    c->imported = m->imported;
     c->checked_realtime = m->time_realtime; /* hashed at the commit */
     c->parent = m->parent;
     c->pages = m->pages;

@@ -34,6 +34,7 @@ struct checkpoint {
     uint64_t checked_realtime; /* when its hashes were last known to be right, usec */
     enum checkpoint_state state;
     bool pinned, proven, unprovable; /* marks */
+    bool imported;                   /* of another store: for restores by hand */
     bool packed;                     /* compressed or encrypted: CRIU cannot read it as it is */
 };
 

@@ -114,7 +114,7 @@ static json_t *facts_to_json(const struct manifest *m)
 {
     return json_pack(
         "{s:I, s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:i, s:s, s:s, s:s, s:s, s:s, s:i, s:[I,I], s:b, "
-        "s:b, s:b, s:I, s:s, s:I, s:s}",
+        "s:b, s:b, s:b, s:I, s:s, s:I, s:s}",
         "time_realtime_us", (json_int_t)m->time_realtime, "time_boot_us", (json_int_t)m->time_boot,
         "boot_id", m->boot_id, "frozen_us", (json_int_t)m->frozen_usec, "dump_us",
         (json_int_t)m->dump_usec, "delta_cpu_us", (json_int_t)m->delta_cpu_usec, "hash_cpu_us",
@@ -123,9 +123,10 @@ static json_t *facts_to_json(const struct manifest *m)
         text(m->machine), "cpu", text(m->cpu), "host", text(m->host), "pid", (int)m->pid,
         "pipe_inodes", (json_int_t)m->pipe_inode[STREAM_STDOUT],
         (json_int_t)m->pipe_inode[STREAM_STDERR], "tcp_established", m->tcp_established,
-        "file_locks", m->file_locks, "pid_namespace", m->pid_namespace, "ghost_limit",
-        (json_int_t)m->ghost_limit, "files_mode", manifest_files_words[m->files_mode], "files_us",
-        (json_int_t)m->files_usec, "restored_from", text(m->restored_from));
+        "file_locks", m->file_locks, "pid_namespace", m->pid_namespace, "imported", m->imported,
+        "ghost_limit", (json_int_t)m->ghost_limit, "files_mode",
+        manifest_files_words[m->files_mode], "files_us", (json_int_t)m->files_usec, "restored_from",
+        text(m->restored_from));
 }
 
 static json_t *manifest_to_json(const struct manifest *m)

@@ -59,6 +59,7 @@ struct manifest {
     pid_t pid; /* root of the tree, at dump */
     uint64_t pipe_inode[STREAM_COUNT];
     bool tcp_established, file_locks, pid_namespace;
+    bool imported; /* of another store: restored by hand only, until it has run here */
     uint64_t ghost_limit;
     enum files_mode files_mode; /* of the policy at the dump */
     uint64_t files_usec;        /* part of frozen_usec: facts and snapshots of files */

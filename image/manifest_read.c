@@ -253,6 +253,7 @@ static int read_numbers(json_t *root, struct manifest *m)
     m->tcp_established = tcp;
     m->file_locks = locks;
     m->pid_namespace = pidns;
+    m->imported = json_is_true(json_object_get(root, "imported"));
     m->ghost_limit = ghost;
     m->files_usec = files;
     return 0;

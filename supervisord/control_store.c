@@ -130,7 +130,8 @@ int control_import(sd_bus_message *call, void *userdata, sd_bus_error *error)
         return sd_bus_error_setf(error, WIRE_ERROR_FAILED, "User=%s of %s is unknown here",
                                  unit->policy->user, name);
     if ((r = new_call(m, call, &question)) < 0 ||
-        (r = sd_bus_message_append(question, "hsbu", fd, name, trust, (uint32_t)uid)) < 0)
+        (r = sd_bus_message_append(question, "hsbub", fd, name, trust, (uint32_t)uid,
+                                   (int)unit->policy->encrypt)) < 0)
         return r;
     return ask(m, question, call);
 }

@@ -245,9 +245,22 @@ static int fill_manifest(struct import *m)
     free(manifest->service);
     manifest->service = name;
     manifest->number = m->args->number;
+    manifest->imported = true;
     free(manifest->restored_from);
     manifest->restored_from = from; /* an id of another store says nothing here */
     return 0;
+}
+
+/* Retention takes no account of it, so that it stays until somebody unpins it. Written before the
+ * rename: the sweep of a staging folder takes its marks along. */
+static int pin(struct import *m)
+{
+    char mark[48];
+    int r;
+
+    snprintf(mark, sizeof(mark), "%s" LAYOUT_PINNED, m->final);
+    r = fs_replace(m->at.service_fd, mark, "imported\n", strlen("imported\n"), 0600);
+    return r < 0 ? failed(m, mark, r) : 0;
 }
 
 static int commit(struct import *m)
@@ -271,7 +284,7 @@ static int commit(struct import *m)
 static int import(struct import *m)
 {
     static int (*const steps[])(struct import * m) = {
-        receive, check_users, write_image, fill_manifest, commit,
+        receive, check_users, write_image, fill_manifest, pin, commit,
     };
     int r;
 

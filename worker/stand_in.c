@@ -115,7 +115,7 @@ static int place_kdat(int host_fd)
 {
     const struct survey_item kdat = {.path = (char *)KDAT, .mode = S_IFREG | 0600};
 
-    return faccessat(host_fd, KDAT + 1, F_OK, 0) < 0 ? 0 : show_file(&kdat, host_fd);
+    return faccessat(host_fd, &KDAT[1], F_OK, 0) < 0 ? 0 : show_file(&kdat, host_fd);
 }
 
 static int failed(struct reason *reason, const char *path, int error)

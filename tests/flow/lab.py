@@ -38,7 +38,7 @@ class Done:
         if self.died:
             self.call, self.visible, self.lost_files, self.lost_entries = numbers
         else:
-            status, self.visible, self.changes, self.failed = numbers
+            status, self.visible, self.changes, self.failed, self.first = numbers
             self.status = os.waitstatus_to_exitcode(status)
 
 

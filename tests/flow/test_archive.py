@@ -103,14 +103,37 @@ def test_comes_back_into_its_own_store():
         equal(page.bad_pages, 0)
 
 
+def test_not_for_automatic_recovery():
+    """An imported one is newer than the service's own, stays whatever Keep= says, and is restored
+    by hand only."""
+    needs_root()
+    keys = {"checkpoint": "Interval=0\nKeep=1\nMaxChain=0", "recovery": "MinUptime=0"}
+    with exported() as (_, _, path), Instance() as b:
+        page = b.heartbeat(options=f"-m {MEGABYTES}", **keys)
+        b.start()
+        b.up("beat")
+        page.wait_beat()
+        equal(b.checkpoint("beat"), "beat@1")
+        equal(b.ctl("import", path, "--name", "beat", "--trust").stdout.strip(), "beat@2")
+        equal(b.service("beat")["checkpoint"]["id"], "beat@1", "newest of its own")
+        equal(b.crash("beat")["recovered_from"], "beat@1")
+        page.wait_beat()
+        equal(b.checkpoint("beat"), "beat@3")
+        wait_until(lambda: [c["id"] for c in b.checkpoints("beat")] == ["beat@3", "beat@2"],
+                   lambda: f"Keep=1 beside the imported one: {b.checkpoints('beat')}")
+        imported = b.checkpoints("beat")[1]
+        equal((imported["imported"], imported["pinned"]), (True, True))
+        b.ctl("unpin", "beat@2")
+        b.ctl("prune", "beat")
+        equal([c["id"] for c in b.checkpoints("beat")], ["beat@3"])
+
+
 def test_encrypted_chain():
     """An encrypted delta goes out whole and plain, and comes in encrypted again."""
     needs_root()
     with exported(checkpoint="Interval=0\nEncrypt=yes") as (a, page, path):
         equal([c["kind"] for c in a.checkpoints("beat")], ["delta", "full"])
         assert all(not e.name.endswith(".enc") for e in members(path))
-        a.ctl("start", "beat")  # encryption is asked of a service that is watched
-        a.wait_state("beat", "up")
         equal(a.ctl("import", path, "--name", "beat").stdout.strip(), "beat@3")
         folder = a.folder("beat@3")
         images.verify(folder)

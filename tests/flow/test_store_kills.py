@@ -84,7 +84,7 @@ OPERATIONS = [
     Operation("import", worker(import_words), new=[NEW]),
     Operation("import-ckptd", lambda store, under: store.ckptd(
         "Import", store.lab.archive, NAME, "0", under=under), new=[NEW], by_ckptd=True),
-    Operation("pack-ckptd", ckptd("Upkeep", NAME, "3"), by_ckptd=True),
+    Operation("pack-ckptd", ckptd("Upkeep", NAME, "1"), by_ckptd=True),
     Operation("check", ckptd("Verify", NAME), mark=(3, "checked", True), by_ckptd=True),
     Operation("prune", ckptd("Prune", NAME, "2"), gone=[1, 2, 3], by_ckptd=True, again=True),
     Operation("pin", ckptd("Pin", f"{NAME}@3", "1"), mark=(3, "pinned", True), by_ckptd=True),
@@ -225,19 +225,24 @@ class Campaign:
     # ---- all of them ----
 
     def plan(self):
-        """[(operation, what, number)], each kind evenly spread over the calls."""
+        """[(operation, what, number)], each kind evenly spread over the calls. Dying before anything
+        was changed is tried only when there are rounds for all."""
         choose, kinds = random.Random(SEED), []
         for operation in OPERATIONS:
             done = self.round(operation, "count", 0, 0)
-            kinds += [(operation, what, done.visible + 1) for what in ("kill", "power", "power")]
-            kinds += [(operation, what, done.changes)
-                      for what in ("ENOSPC", "EIO", "full", "dead") if done.changes]
-        total = sum(calls for *_, calls in kinds)
+            kinds += [(operation, what, done.first, done.visible + 1)
+                      for what in ("kill", "power", "power")]
+            kinds += [(operation, what, 1, done.changes) for what in ("ENOSPC", "EIO", "full", "dead")]
+        total = sum(last for *_, last in kinds)
+        if ROUNDS >= total:
+            kinds = [(operation, what, 1, last) for operation, what, _, last in kinds]
+        calls = sum(last - first + 1 for *_, first, last in kinds)
         rounds = []
-        for operation, what, calls in kinds:
-            share = max(1, round(ROUNDS * calls / total))
+        for operation, what, first, last in kinds:
+            count = last - first + 1
+            share = max(1, round(ROUNDS * count / calls))
             start = choose.random()
-            rounds += [(operation, what, 1 + int((i + start) * calls / share) % calls)
+            rounds += [(operation, what, first + int((i + start) * count / share) % count)
                        for i in range(share)]
         choose.shuffle(rounds)
         return rounds, total

@@ -27,7 +27,8 @@
 #define SPEC_FD       3
 #define UPKEEP        "Upkeep" /* no method of the bus */
 #define ZSTD_LEVEL    3
-#define POLL_USEC     (20 * USEC_PER_MSEC)
+#define POLL_USEC     (10 * USEC_PER_MSEC)
+#define CALM_POLLS    10
 
 static void die(const char *what, int error)
 {
@@ -113,26 +114,51 @@ static int count_packed(const char *json)
     return count;
 }
 
-/* Until as many as there should be are packed. */
-static int wait_for_upkeep(sd_bus *bus, const char *name, int wanted)
+static bool has_children(pid_t pid)
+{
+    char path[64];
+    bool any;
+    FILE *file;
+
+    snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)pid, (int)pid);
+    file = fopen(path, "re");
+    any = file && fgetc(file) != EOF;
+    if (file)
+        fclose(file);
+    return any;
+}
+
+/* How many are packed, or < 0. */
+static int ask_packed(sd_bus *bus, const char *name)
+{
+    _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+    const char *text;
+    int r =
+        sd_bus_call_method(bus, NULL, CKPT_PATH, CKPT_IFACE, CKPT_LIST, NULL, &reply, "s", name);
+
+    if (r < 0 || (r = sd_bus_message_read(reply, "s", &text)) < 0)
+        return r;
+    return count_packed(text);
+}
+
+static int wait_for_upkeep(sd_bus *bus, pid_t pid, const char *name, int wanted)
 {
     uint64_t end = now_boottime_usec() + PATIENCE_USEC;
-    int r;
+    int calm = 0;
 
-    for (;;) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-        const char *text;
+    while (calm < CALM_POLLS) {
+        int packed = ask_packed(bus, name);
 
-        r = sd_bus_call_method(bus, NULL, CKPT_PATH, CKPT_IFACE, CKPT_LIST, NULL, &reply, "s",
-                               name);
-        if (r < 0 || (r = sd_bus_message_read(reply, "s", &text)) < 0)
-            return r;
-        if (count_packed(text) >= wanted)
-            return 0;
-        if (now_boottime_usec() > end)
+        if (packed < 0)
+            return packed;
+        calm = packed < wanted || has_children(pid) ? 0 : calm + 1;
+        if (now_boottime_usec() > end) {
+            fprintf(stderr, "asengine: ckptd finds no end\n");
             return -ETIMEDOUT;
+        }
         usleep(POLL_USEC);
     }
+    return 0;
 }
 
 /* Takes the message. */
@@ -198,8 +224,8 @@ static int append(sd_bus_message *m, const char *method, char **words)
     if (strcmp(method, CKPT_PRUNE) == 0)
         return sd_bus_message_append(m, "sb", words[0], 0);
     if (strcmp(method, CKPT_IMPORT) == 0)
-        return sd_bus_message_append(m, "hsbu", open(words[0], O_RDONLY | O_CLOEXEC), words[1], 0,
-                                     (uint32_t)atoi(words[2]));
+        return sd_bus_message_append(m, "hsbub", open(words[0], O_RDONLY | O_CLOEXEC), words[1], 0,
+                                     (uint32_t)atoi(words[2]), 0);
     if (strcmp(method, CKPT_ROTATE_KEY) == 0)
         return 0;
     return sd_bus_message_append(m, "s", words[0]);
@@ -221,7 +247,7 @@ static int run_call(char **words)
     pid = start(argv + 1, &bus, &keeper);
     r = prepare(bus, method, words + 1);
     if (r >= 0 && strcmp(method, UPKEEP) == 0) {
-        r = wait_for_upkeep(bus, words[1], atoi(words[2]));
+        r = wait_for_upkeep(bus, pid, words[1], atoi(words[2]));
     } else if (r >= 0) {
         m = new_call(bus, method);
         r = append(m, method, words + 1);

@@ -10,8 +10,9 @@
  * are counted from the last execve(2) on, those of the main thread. What the program starts is left
  * alone; after `power`, what still works in FOLDER is waited for.
  *
- * Prints "died CALL VISIBLE LOST-FILES LOST-ENTRIES", or "ended STATUS VISIBLE CHANGES FAILED":
- * the wait status, how many calls were counted, how many were let fail. */
+ * Prints "died CALL VISIBLE LOST-FILES LOST-ENTRIES", or "ended STATUS VISIBLE CHANGES FAILED
+ * FIRST": the wait status, how many calls were counted, how many were let fail, and which of the
+ * visible ones was the first that would change FOLDER. */
 #include "tests/programs/disk.h"
 #include "tests/programs/visible.h"
 
@@ -52,7 +53,7 @@ struct watch {
     struct task tasks[MAX_TASKS]; /* [0]: the program; a pid of 0: free */
     const char *folder;
     const struct way *way;
-    unsigned long wanted, visible, changes, failed;
+    unsigned long wanted, visible, changes, failed, first;
     unsigned round;
     int status; /* of the program */
 };
@@ -164,6 +165,8 @@ static void count(struct watch *w, struct task *task)
     if (!w->way->error && w->visible == w->wanted && is_visible(task->call.number))
         die(w);
     w->changes += changes_disk(w, &task->call);
+    if (w->changes == 1 && changes_disk(w, &task->call))
+        w->first = w->visible;
     if (changes_disk(w, &task->call) && fails(w, &task->call)) {
         w->failed++;
         task->skipping = !takes_half(w, task) && tracee_skip(task->pid);
@@ -225,7 +228,7 @@ static bool traces_itself(pid_t pid)
 static bool on_exec(struct watch *w, struct task *task)
 {
     if (task == w->tasks)
-        w->visible = w->changes = w->failed = 0;
+        w->visible = w->changes = w->failed = w->first = 0;
     else if (traces_itself(task->pid)) {
         ptrace(PTRACE_DETACH, task->pid, 0, 0);
         task->pid = 0;
@@ -323,6 +326,6 @@ int main(int argc, char **argv)
     run(&w);
     if (w.way->records)
         disk_done();
-    printf("ended %d %lu %lu %lu\n", w.status, w.visible, w.changes, w.failed);
+    printf("ended %d %lu %lu %lu %lu\n", w.status, w.visible, w.changes, w.failed, w.first);
     return 0;
 }
