@@ -44,6 +44,7 @@ cmd:nginx         nginx             nginx              nginx      nginx
 cmd:python3       python3           python3            python     python3
 cmd:ip            iproute2          iproute            iproute2   iproute2
 cmd:nft           nftables          nftables           nftables   nftables
+cmd:zstd          zstd              zstd               zstd       zstd
 cmd:mkfs.btrfs    btrfs-progs       btrfs-progs        btrfs-progs btrfs-progs
 cmd:mkfs.xfs      xfsprogs          xfsprogs           xfsprogs   xfsprogs
 cmd:ps            procps            procps-ng          procps-ng  procps
