@@ -322,7 +322,8 @@ class Instance:
         return wait_until(lambda: self.json("version")["daemon"]["checkpoints"], "facts of criu")
 
     def folder(self, identity):
-        return self.json("show", identity)["path"]
+        name, number = identity.rsplit("@", 1)
+        return f"{self.state}/checkpoints/{name}/{number}"
 
     def log(self, name):
         with contextlib.suppress(FileNotFoundError):

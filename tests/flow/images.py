@@ -22,14 +22,36 @@ def hashed_files(folder):
     return list(walk(manifest))
 
 
-def verify(folder):
-    """Raises when the folder is not a whole checkpoint."""
+def check_hashes(folder):
     files = hashed_files(folder)
     assert files, f"{folder}: no hashes in its manifest"
     for name, wanted in files:
         with open(os.path.join(folder, name), "rb") as f:
             found = hashlib.file_digest(f, "sha256").hexdigest()
         assert found == wanted, f"{folder}/{name}: hash differs"
+
+
+def identity_of(path):
+    try:
+        found = os.stat(path)
+        return found.st_dev, found.st_ino
+    except FileNotFoundError:
+        return None
+
+
+def verify(folder, may_go=False):
+    """Raises when the folder is not a whole checkpoint. One that is written anew meanwhile is
+    another folder, and is looked at again; `may_go`: it may be removed."""
+    while True:
+        before = identity_of(folder)
+        try:
+            return check_hashes(folder)
+        except (FileNotFoundError, AssertionError):
+            after = identity_of(folder)
+            if after is None and may_go:
+                return None
+            if after == before:
+                raise
 
 
 def staging(instance, name):
