@@ -63,6 +63,24 @@ int fs_write_all(int fd, const void *data, size_t size)
     return 0;
 }
 
+int fs_write_at(int fd, const void *data, size_t size, uint64_t offset)
+{
+    const char *p = data;
+
+    while (size > 0) {
+        ssize_t n = pwrite(fd, p, size, (off_t)offset);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        p += n;
+        offset += (uint64_t)n;
+        size -= (size_t)n;
+    }
+    return 0;
+}
+
 int fs_sync_dir(int dirfd, const char *path)
 {
     _cleanup_close_ int fd = -1;
@@ -138,30 +156,36 @@ int fs_mkdir_all(const char *path, mode_t mode)
     return 0;
 }
 
-static int remove_contents(int fd)
+int fs_for_each(int dirfd, int (*each)(int dirfd, const char *name, void *data), void *data)
 {
-    _cleanup_closedir_ DIR *dir = fdopendir(fd);
+    _cleanup_closedir_ DIR *dir = NULL;
     struct dirent *entry;
+    int fd, r = 0;
 
+    fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    dir = fdopendir(fd);
     if (!dir) {
         close(fd);
-        return -errno;
+        return -ENOMEM;
     }
-    while ((entry = readdir(dir))) {
-        int r;
+    /* readdir(3) tells its failure by errno alone: a list cut short must not pass for the whole. */
+    while (r == 0 && (errno = 0, entry = readdir(dir)))
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            r = each(dirfd, entry->d_name, data);
+    return r != 0 ? r : -errno;
+}
 
-        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
-            continue;
-        r = fs_remove_all(fd, entry->d_name);
-        if (r < 0)
-            return r;
-    }
-    return 0;
+static int remove_entry(int dirfd, const char *name, void *data)
+{
+    return fs_remove_all(dirfd, name);
 }
 
 int fs_remove_all(int dirfd, const char *path)
 {
-    int fd, r;
+    _cleanup_close_ int fd = -1;
+    int r;
 
     if (unlinkat(dirfd, path, 0) == 0 || errno == ENOENT)
         return 0;
@@ -170,7 +194,7 @@ int fs_remove_all(int dirfd, const char *path)
     fd = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0)
         return errno == ENOENT ? 0 : -errno;
-    r = remove_contents(fd); /* owns fd */
+    r = fs_for_each(fd, remove_entry, NULL);
     if (r < 0)
         return r;
     if (unlinkat(dirfd, path, AT_REMOVEDIR) < 0 && errno != ENOENT)

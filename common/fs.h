@@ -19,6 +19,10 @@ int fs_write(int dirfd, const char *path, const char *text);
 /* mkdir -p; existing folders keep their mode. */
 int fs_mkdir_all(const char *path, mode_t mode);
 
+/* Calls `each` with every name in the folder but "." and ".."; what it returns other than 0 ends
+ * this, and is the answer. */
+int fs_for_each(int dirfd, int (*each)(int dirfd, const char *name, void *data), void *data);
+
 /* Removes a file or a whole tree without following symbolic links; missing is success. */
 int fs_remove_all(int dirfd, const char *path);
 
@@ -27,6 +31,9 @@ int fs_sync_dir(int dirfd, const char *path);
 
 /* write(2) until everything is written. */
 int fs_write_all(int fd, const void *data, size_t size);
+
+/* The same with pwrite(2), from `offset` on. */
+int fs_write_at(int fd, const void *data, size_t size, uint64_t offset);
 
 /* "a/b" joined into a new string; NULL when out of memory. */
 char *fs_join(const char *dir, const char *name);

@@ -39,19 +39,26 @@
               failed */
 /* The store's commands; ckptd does them in a worker and answers at the end, which may take long.
  * Progress is told on the way. `h` is an open descriptor that the caller's own rights got. */
-#define CONTROL_VERIFY "Verify" /* s id ("" all, "NAME" all of it) -> s JSON {"version":1,"checkpoints":[{"id","ok":bool,"why"}]} */
+#define CONTROL_VERIFY                                                           \
+    "Verify"                        /* s id ("" all, "NAME" all of it) -> s JSON \
+                                       {"version":1,"checkpoints":[{"id","ok":bool,"why"}]} */
 #define CONTROL_DESCRIBE "Describe" /* s id -> s JSON: processes, mappings, files, sockets */
-#define CONTROL_DIFF   "Diff"   /* s id, s id -> s JSON */
-#define CONTROL_PIN    "Pin"    /* s id, b pinned -> */
-#define CONTROL_PRUNE  "Prune"  /* s name ("" all), b dry_run -> s JSON {"version":1,"removed":[{"id","bytes","why"}],"bytes":n} */
-#define CONTROL_UNPACK "Unpack" /* s id, h empty folder -> s JSON */
-#define CONTROL_EXPORT "Export" /* s id, h file -> s JSON {"version":1,"id","bytes"} */
-#define CONTROL_IMPORT "Import" /* h file, s name, b trust -> s JSON {"version":1,"id"} */
-#define CONTROL_DRILL  "Drill"  /* s id -> s JSON {"version":1,"id","proven":bool,"why"} */
+#define CONTROL_DIFF     "Diff"     /* s id, s id -> s JSON */
+#define CONTROL_PIN      "Pin"      /* s id, b pinned -> */
+#define CONTROL_PRUNE                                                          \
+    "Prune"                            /* s name ("" all), b dry_run -> s JSON \
+                                          {"version":1,"removed":[{"id","bytes","why"}],"bytes":n} */
+#define CONTROL_UNPACK     "Unpack"    /* s id, h empty folder -> s JSON */
+#define CONTROL_EXPORT     "Export"    /* s id, h file -> s JSON {"version":1,"id","bytes"} */
+#define CONTROL_IMPORT     "Import"    /* h file, s name, b trust -> s JSON {"version":1,"id"} */
+#define CONTROL_DRILL      "Drill"     /* s id -> s JSON {"version":1,"id","proven":bool,"why"} */
 #define CONTROL_ROTATE_KEY "RotateKey" /* -> s id of the new key */
-#define CONTROL_SHUTDOWN "Shutdown" /* b leave_running -> : ends this instance */
+#define CONTROL_SHUTDOWN   "Shutdown"  /* b leave_running -> : ends this instance */
 /* Signal: one per state change. */
 #define CONTROL_CHANGED "Changed" /* s name, s state */
+/* Signals: what became of a checkpoint, periodic or asked for. The service runs on after both. */
+#define CONTROL_CHECKPOINT_COMMITTED "CheckpointCommitted" /* s name, s id */
+#define CONTROL_CHECKPOINT_FAILED    "CheckpointFailed"    /* s name, s message, s cure */
 /* Signal: how far a store command is; units differ from command to command. */
 #define CONTROL_PROGRESS "Progress" /* s method, s id, t done, t total */
 
@@ -68,7 +75,7 @@
 #define CKPT_IFACE "org.perdure.Checkpointer1"
 
 /* Configure: the daemon's settings; the engine's first call. ckptd touches no CRIU before it. */
-#define CKPT_CONFIGURE                                                                            \
+#define CKPT_CONFIGURE                                                                             \
     "Configure" /* s criu ("" find it), t reserve_bytes (0: 5 % of the file system), s key_file, t \
                    max_bytes of the store (0: no limit), t scrub_usec (0: off) -> */
 /* Watch: keep this running service's checkpoints fresh. Replaces an earlier watch of the name.
@@ -92,19 +99,20 @@
     "Newest" /* s name -> s id ("" none), t time_realtime, t frozen_usec, t bytes, s kind, s \
                 restorable_why ("" restorable) */
 /* The store's commands: as on the control interface. */
-#define CKPT_VERIFY     "Verify"
-#define CKPT_DESCRIBE   "Describe"
-#define CKPT_DIFF       "Diff"
-#define CKPT_PIN        "Pin"
-#define CKPT_PRUNE      "Prune"
-#define CKPT_UNPACK     "Unpack"
-#define CKPT_EXPORT     "Export"
-#define CKPT_IMPORT     "Import" /* h file, s name, b trust, u uid of the policy's user, b encrypt -> s JSON */
+#define CKPT_VERIFY   "Verify"
+#define CKPT_DESCRIBE "Describe"
+#define CKPT_DIFF     "Diff"
+#define CKPT_PIN      "Pin"
+#define CKPT_PRUNE    "Prune"
+#define CKPT_UNPACK   "Unpack"
+#define CKPT_EXPORT   "Export"
+#define CKPT_IMPORT \
+    "Import" /* h file, s name, b trust, u uid of the policy's user, b encrypt -> s JSON */
 #define CKPT_DRILL      "Drill"
 #define CKPT_ROTATE_KEY "RotateKey"
-#define CKPT_FACTS "Facts" /* -> s JSON {"criu","criu_path","usable":bool,"why","cure"} */
+#define CKPT_FACTS      "Facts" /* -> s JSON {"criu","criu_path","usable":bool,"why","cure"} */
 /* Signals to the engine. */
 #define CKPT_COMMITTED \
-    "Committed"              /* s name, s id, t time_realtime, t frozen_usec, t bytes, s kind */
-#define CKPT_FAILED "Failed" /* s name, s message, s cure */
+    "Committed"                  /* s name, s id, t time_realtime, t frozen_usec, t bytes, s kind */
+#define CKPT_FAILED   "Failed"   /* s name, s message, s cure */
 #define CKPT_PROGRESS "Progress" /* as CONTROL_PROGRESS */

@@ -99,25 +99,29 @@ static int write_header(struct archive_out *out, const char *path, unsigned type
 struct tar_sink {
     struct sink sink;
     struct archive *tar;
+    uint64_t left; /* of what the header says */
     archive_tell_t tell;
     void *data;
 };
 
 static int tar_write(struct sink *sink, const void *data, size_t size)
 {
-    const struct tar_sink *to = (struct tar_sink *)sink;
-    la_ssize_t n = archive_write_data(to->tar, data, size);
+    struct tar_sink *to = (struct tar_sink *)sink;
 
-    if (n < 0)
+    if (size > to->left)
+        return -EBADMSG;
+    if (archive_write_data(to->tar, data, size) != (la_ssize_t)size)
         return error_of(to->tar);
+    to->left -= size;
     if (to->tell)
         to->tell(size, to->data);
-    return (size_t)n == size ? 0 : -EBADMSG; /* it grew since its header was written */
+    return 0;
 }
 
+/* libarchive would fill up what is missing with zeros. */
 static int tar_finish(struct sink *sink)
 {
-    return 0;
+    return ((struct tar_sink *)sink)->left == 0 ? 0 : -EBADMSG;
 }
 
 int archive_out_add(struct archive_out *out, int dirfd, const char *name, archive_tell_t tell,
@@ -148,7 +152,8 @@ int archive_out_add(struct archive_out *out, int dirfd, const char *name, archiv
         out->has_folder = true;
     }
     snprintf(path, sizeof(path), "%s%s", image ? FOLDER "/" : "", name);
-    r = write_header(out, path, AE_IFREG, (uint64_t)st.st_size);
+    sink.left = (uint64_t)st.st_size;
+    r = write_header(out, path, AE_IFREG, sink.left);
     return r < 0 ? r : stream_file(fd, &sink.sink);
 }
 
@@ -216,15 +221,10 @@ static int damaged(struct archive_in *in, struct reason *reason)
 
 static int refused(struct reason *reason, const char *name, const char *what)
 {
-    char shown[64];
-    size_t n = 0;
+    char shown[ARCHIVE_SHOWN];
 
-    /* A name may hold anything; one line of it is enough. */
-    for (; name && name[n] && n + 1 < sizeof(shown); n++)
-        shown[n] = name[n] > ' ' && name[n] < 0x7f ? name[n] : '?';
-    shown[n] = '\0';
     reason_set(reason, "take an archive that `perdure export` made", "the archive holds %s%s%s",
-               what, n > 0 ? ": " : "", shown);
+               what, name ? ": " : "", name ? archive_name_show(name, shown) : "");
     return -EBADMSG;
 }
 

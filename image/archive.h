@@ -28,6 +28,10 @@ bool archive_name_is_image(const char *name);
  */
 bool archive_name_is_other(const char *name);
 
+/* A name of any bytes as a short word without blanks, for a message. */
+#define ARCHIVE_SHOWN 64
+const char *archive_name_show(const char *name, char ret[ARCHIVE_SHOWN]);
+
 /* ---- writing ---- */
 
 struct archive_out;
@@ -40,7 +44,8 @@ int archive_out_new(int fd, int level, uint64_t time_realtime, struct archive_ou
 typedef void (*archive_tell_t)(uint64_t bytes, void *data);
 
 /* Appends the file `name` of the folder `dirfd`. The first one has to be the manifest; images go
- * behind everything else. -EINVAL: no checkpoint has a file of that name. */
+ * behind everything else. -EINVAL: no checkpoint has a file of that name. -EBADMSG: it changes its
+ * size meanwhile, or is no plain file. */
 int archive_out_add(struct archive_out *out, int dirfd, const char *name, archive_tell_t tell,
                     void *data);
 

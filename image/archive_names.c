@@ -1,4 +1,4 @@
-/* archive_names.c - which files an archive may hold. */
+/* archive_names.c - which files an archive may hold, and how a name is told. */
 #include "image/archive.h"
 
 #include "common/cleanup.h"
@@ -62,6 +62,7 @@ static const struct {
     {"timens", digits},
     {"tty-data", NULL},
     {"tty-info", NULL},
+    {"userns", digits},
     {"utsns", digits},
 };
 
@@ -99,4 +100,14 @@ bool archive_name_is_other(const char *name)
 
     return len > 0 && len < ARCHIVE_NAME_MAX && name[0] != '.' && !ends_in(name, ".img") &&
            strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") == len;
+}
+
+const char *archive_name_show(const char *name, char ret[ARCHIVE_SHOWN])
+{
+    size_t n = 0;
+
+    for (; name[n] && n + 1 < ARCHIVE_SHOWN; n++)
+        ret[n] = name[n] > ' ' && name[n] < 0x7f ? name[n] : '?';
+    ret[n] = '\0';
+    return ret;
 }

@@ -111,7 +111,7 @@ static int failed(const struct chain *chain, const char *name, uint64_t number, 
     if (error == -ENOENT || error == -ENOTDIR || error == -ELOOP) {
         error = -EBADMSG;
         what = "it is missing";
-    } else if (error == -EBADMSG || error == -EFBIG || error == -EIO) {
+    } else if (error == -EBADMSG || error == -EFBIG || error == -EIO || error == -EISDIR) {
         error = -EBADMSG;
         what = "its " MANIFEST_FILE " is damaged";
     } else if (error == -EKEYREJECTED) {

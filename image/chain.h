@@ -14,8 +14,9 @@ struct chain {
 };
 
 /* Opens service_fd/N and all it names as parents, with LOCK_SH on each; manifests are authenticated
- * with `keys` and belong to service `name`. -EBADMSG, -ENOENT, -EKEYREJECTED, -ENOKEY: `reason` says
- * which of them is damaged. Files are not hashed: seal_check() does. */
+ * with `keys` and belong to service `name`. -EBADMSG, -ENOENT, -EKEYREJECTED, -ENOKEY, -EBUSY (one
+ * is locked for longer than an exchange takes): `reason` says which of them. Files are not hashed:
+ * seal_check() does. */
 int chain_open(int service_fd, const char *name, uint64_t number, const struct keys *keys,
                struct chain *ret, struct reason *reason);
 void chain_done(struct chain *chain);

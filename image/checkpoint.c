@@ -77,6 +77,31 @@ static void facts_of_ruin(int fd, struct checkpoint *c)
             c->bytes += (uint64_t)st.st_blocks * 512;
 }
 
+bool checkpoint_was_exchanged(int dirfd, const char *path, int fd)
+{
+    struct stat held, named;
+
+    return fstat(fd, &held) == 0 && fstatat(dirfd, path, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+           (held.st_dev != named.st_dev || held.st_ino != named.st_ino);
+}
+
+/* Without the lock of readers (layout.h), so that nobody waits for a re-base. */
+static int open_and_read(int service_fd, const char *folder, const struct keys *keys, int *ret_fd,
+                         struct manifest **ret)
+{
+    for (;;) {
+        int r;
+
+        fd_close(*ret_fd);
+        *ret_fd = openat(service_fd, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        if (*ret_fd < 0)
+            return -errno;
+        r = manifest_read(*ret_fd, keys, ret);
+        if (r >= 0 || !checkpoint_was_exchanged(service_fd, folder, *ret_fd))
+            return r;
+    }
+}
+
 static int read_manifest(int service_fd, const char *name, const char *folder, const char *boot_id,
                          const struct keys *keys, struct checkpoint *c)
 {
@@ -84,12 +109,12 @@ static int read_manifest(int service_fd, const char *name, const char *folder, c
     _cleanup_close_ int fd = -1;
     int r;
 
-    fd = openat(service_fd, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    r = open_and_read(service_fd, folder, keys, &fd, &m);
     if (fd < 0)
-        return -errno;
-    r = manifest_read(fd, keys, &m);
-    if (r == -ENOMEM)
         return r;
+    if (r == -ENOMEM || r == -EMFILE || r == -ENFILE) /* of ours, not of the checkpoint */
+        return r;
+    c->foreign = r == -ENOKEY;
     if (r < 0 || strcmp(m->service, name) != 0 || m->number != c->number) {
         facts_of_ruin(fd, c);
         return 0;
@@ -103,6 +128,7 @@ static int read_manifest(int service_fd, const char *name, const char *folder, c
     c->parent = m->parent;
     c->pages = m->pages;
     c->packed = pack_is_packed(m);
+    c->compressible = pack_is_compressible(m);
     return 0;
 }
 

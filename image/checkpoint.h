@@ -35,7 +35,9 @@ struct checkpoint {
     enum checkpoint_state state;
     bool pinned, proven, unprovable; /* marks */
     bool imported;                   /* of another store: for restores by hand */
-    bool packed;                     /* compressed or encrypted: CRIU cannot read it as it is */
+    bool foreign; /* it, or a parent, is sealed with a key that is not there: corrupt until it is */
+    bool compressible; /* packing it would make it smaller */
+    bool packed;       /* compressed or encrypted: CRIU cannot read it as it is */
 };
 
 /* "full" or "delta". */
@@ -48,6 +50,10 @@ int checkpoint_id_parse(const char *id, char **ret_name, uint64_t *ret_number);
 
 /* Digits only, no sign, no leading zero, at least 1. -EINVAL. */
 int checkpoint_number_parse(const char *text, uint64_t *ret_number);
+
+/* Is `path` another folder by now than the one that was opened as `fd`? A re-base puts a new form
+ * in its place and removes the old one: what is missing in that says nothing. */
+bool checkpoint_was_exchanged(int dirfd, const char *path, int fd);
 
 /* Reads NAME/N (`folder` is N as text) and the marks beside it; `service_fd` is the folder NAME.
  * One whose manifest is missing, damaged or not authentic by `keys` is CHECKPOINT_CORRUPT.

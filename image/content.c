@@ -2,6 +2,7 @@
 #include "image/content.h"
 
 #include "common/cleanup.h"
+#include "common/fs.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,22 +19,6 @@ static int read_all(int fd, char *data, size_t size, uint64_t offset)
             continue;
         if (n <= 0)
             return n < 0 ? -errno : -EBADMSG;
-        data += n;
-        offset += (uint64_t)n;
-        size -= (size_t)n;
-    }
-    return 0;
-}
-
-static int write_all(int fd, const char *data, size_t size, uint64_t offset)
-{
-    while (size > 0) {
-        ssize_t n = pwrite(fd, data, size, (off_t)offset);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
         data += n;
         offset += (uint64_t)n;
         size -= (size_t)n;
@@ -81,7 +66,7 @@ static int copy_by_hand(int from_fd, uint64_t from, int to_fd, uint64_t to, uint
         int r = read_all(from_fd, buffer, part, from + done);
 
         if (r == 0)
-            r = write_all(to_fd, buffer, part, to + done);
+            r = fs_write_at(to_fd, buffer, part, to + done);
         if (r < 0)
             return r;
         done += part;

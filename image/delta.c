@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define PROGRESS_PAGES 4096u /* from one report to the next */
@@ -158,12 +159,51 @@ static int read_untracked(struct delta *d, const char *pagemap_name, struct untr
     return untracked_read(&d->source[0], name, ret);
 }
 
+/* A full image made plain: its pages are taken over as they are, in one pass. */
+static bool is_taken_over(const struct delta *d)
+{
+    return d->source_count == 1 && d->parent_count == 0 && d->source[0].manifest &&
+           !d->options->form.zstd && !d->options->form.encrypt;
+}
+
+static int take_over(struct delta *d, const char *name)
+{
+    _cleanup_(pagemap_done) struct pagemap pagemap = {0};
+    _cleanup_close_ int fd = -1;
+    char pages_name[32];
+    struct stat st;
+    int r;
+
+    r = pages_read_map(&d->source[0], name, &pagemap);
+    if (r < 0)
+        return r;
+    if (pagemap.bytes != pagemap.pages * PAGEMAP_PAGE)
+        return -EBADMSG; /* pages of a parent, which it does not have */
+    snprintf(pages_name, sizeof(pages_name), "pages-%u.img", pagemap.pages_id);
+    fd = create_file(d->out_fd, pages_name);
+    if (fd < 0)
+        return fd;
+    r = pack_copy(&d->source[0], pages_name, fd);
+    if (r < 0)
+        return r;
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    if ((uint64_t)st.st_size != pagemap.bytes)
+        return -EBADMSG;
+    note_progress(d, pagemap.pages);
+    d->stats.pages += pagemap.pages;
+    d->stats.stored += pagemap.pages;
+    return copy_file(d, name);
+}
+
 static int write_delta(struct delta *d, const char *name)
 {
     _cleanup_(untracked_done) struct untracked untracked = {0};
     _cleanup_(pages_done) struct pages source = {0}, parent = {0};
     int r;
 
+    if (is_taken_over(d))
+        return take_over(d, name);
     r = pages_open(d->source, d->source_count, name, NULL, &source);
     if (r < 0)
         return r;
@@ -196,7 +236,7 @@ static void names_done(struct names *names)
 
 static bool is_skipped(const char *name)
 {
-    static const char *const ours[] = {".", "..", LAYOUT_PARENT, LAYOUT_WORKER, MANIFEST_FILE};
+    static const char *const ours[] = {LAYOUT_PARENT, LAYOUT_WORKER, MANIFEST_FILE};
     size_t len = strlen(name);
 
     for (size_t i = 0; i < ELEMENTS(ours); i++)
@@ -229,32 +269,19 @@ static int add_name(struct names *names, const char *stored_name)
     return 0;
 }
 
-static int list_folder(int dirfd, struct names *names)
+/* Without a manifest nothing is packed. */
+static int add_plain_name(int dirfd, const char *name, void *names)
 {
-    _cleanup_closedir_ DIR *dir = NULL;
-    struct dirent *entry;
-    int fd, r = 0;
-
-    fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    dir = fdopendir(fd);
-    if (!dir) {
-        close(fd);
-        return -ENOMEM;
-    }
-    while (r == 0 && (errno = 0, entry = readdir(dir)))
-        r = pack_name_is_packed(entry->d_name) ? -EBADMSG : add_name(names, entry->d_name);
-    return r < 0 ? r : -errno;
+    return pack_name_is_packed(name) ? -EBADMSG : add_name(names, name);
 }
 
-/* What a manifest does not list is not part of the image; without one nothing is packed. */
+/* What a manifest does not list is not part of the image. */
 static int list_files(const struct image_dir *dir, struct names *names)
 {
     int r = 0;
 
     if (!dir->manifest)
-        return list_folder(dir->fd, names);
+        return fs_for_each(dir->fd, add_plain_name, names);
     for (size_t i = 0; r == 0 && i < dir->manifest->image_count; i++)
         r = add_name(names, dir->manifest->images[i].name);
     return r;

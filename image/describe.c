@@ -30,21 +30,6 @@ void *describe_grow(void *array_pointer, size_t *count, size_t size)
     return element;
 }
 
-char *describe_text(struct pb bytes)
-{
-    return strndup(bytes.p ? (const char *)bytes.p : "", (size_t)(bytes.end - bytes.p));
-}
-
-int describe_load(struct describing *b, char **ret_data, size_t *ret_size, const char *format, ...)
-{
-    va_list args;
-
-    va_start(args, format);
-    vsnprintf(b->name, sizeof(b->name), format, args);
-    va_end(args);
-    return content_read(b->dir, b->name, IMAGE_MAX, ret_data, ret_size);
-}
-
 int describe_records(struct describing *b, int (*each)(struct describing *, struct pb, void *),
                      void *data, const char *format, ...)
 {
@@ -129,7 +114,7 @@ static int note_task(struct pb message, struct process *p)
         if (field.number == 1) { /* task_core_entry.task_state */
             p->state = task_state(field.value);
         } else if (field.number == 6 && !p->comm) {
-            p->comm = describe_text(field.bytes);
+            p->comm = pb_text(field.bytes);
             if (!p->comm)
                 return -ENOMEM;
         }
@@ -204,7 +189,7 @@ static void read_stats(struct describing *b)
     _cleanup_free_ char *data = NULL;
     size_t size;
 
-    b->d->has_stats = describe_load(b, &data, &size, STATS_DUMP_FILE) == 0 &&
+    b->d->has_stats = content_read(b->dir, STATS_DUMP_FILE, IMAGE_MAX, &data, &size) == 0 &&
                       stats_dump_parse(data, size, &b->d->stats) == 0;
 }
 

@@ -2,32 +2,13 @@
 #include "image/describe_parts.h"
 
 #include "common/cleanup.h"
+#include "image/pages.h"
+#include "image/vma.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 #include <sys/mman.h>
-
-/* criu/include/image.h: vma_entry.status */
-enum {
-    AREA_STACK = 1 << 1,
-    AREA_VSYSCALL = 1 << 2,
-    AREA_VDSO = 1 << 3,
-    AREA_HEAP = 1 << 5,
-    FILE_PRIVATE = 1 << 6,
-    FILE_SHARED = 1 << 7,
-    ANON_SHARED = 1 << 8,
-    AREA_SYSVIPC = 1 << 10,
-    AREA_SOCKET = 1 << 11,
-    AREA_VVAR = 1 << 12,
-    AREA_AIORING = 1 << 13,
-    AREA_MEMFD = 1 << 14,
-    AREA_GUARD = 1 << 16, /* no mapping: notes where guard pages are */
-};
-
-struct vma {
-    uint64_t start, end, offset, shmid;
-    uint32_t prot, flags, status;
-};
 
 static uint64_t end_of(const struct pagemap_entry *entry)
 {
@@ -62,14 +43,11 @@ static void count_pages(const struct pagemap *map, uint64_t start, uint64_t end,
 /* What is not there has no pages: all zero, or all of a file's own. */
 static int load_pagemap(struct describing *b, const char *prefix, uint64_t id, struct pagemap *ret)
 {
-    _cleanup_free_ char *data = NULL;
-    size_t size;
     int r;
 
-    r = describe_load(b, &data, &size, "pagemap-%s%llu.img", prefix, (unsigned long long)id);
-    if (r == -ENOENT)
-        return 0;
-    return r < 0 ? r : pagemap_parse(data, size, ret);
+    snprintf(b->name, sizeof(b->name), "pagemap-%s%" PRIu64 ".img", prefix, id);
+    r = pages_read_map(b->dir, b->name, ret);
+    return r == -ENOENT ? 0 : r;
 }
 
 /* ---- segments ---- */
@@ -123,73 +101,33 @@ int describe_segment(struct describing *b, uint64_t id, struct segment **ret)
 
 /* ---- mappings ---- */
 
-static int parse_vma(struct pb message, struct vma *ret)
-{
-    struct vma vma = {0};
-    struct pb_field field;
-    int r;
-
-    while ((r = pb_next(&message, &field)) > 0) {
-        switch (field.number) { /* vma_entry */
-        case 1:
-            vma.start = field.value;
-            break;
-        case 2:
-            vma.end = field.value;
-            break;
-        case 3:
-            vma.offset = field.value;
-            break;
-        case 4:
-            vma.shmid = field.value;
-            break;
-        case 5:
-            vma.prot = (uint32_t)field.value;
-            break;
-        case 6:
-            vma.flags = (uint32_t)field.value;
-            break;
-        case 7:
-            vma.status = (uint32_t)field.value;
-            break;
-        }
-    }
-    if (r < 0)
-        return r;
-    if (vma.start >= vma.end || vma.start % PAGEMAP_PAGE || vma.end % PAGEMAP_PAGE ||
-        vma.offset > UINT64_MAX - (vma.end - vma.start))
-        return -EBADMSG;
-    *ret = vma;
-    return 0;
-}
-
 static enum mapping_kind kind_of(const struct vma *vma, const struct object *object)
 {
     if (vma->flags & MAP_HUGETLB)
         return MAPPING_HUGETLB;
-    if (vma->status & AREA_STACK)
+    if (vma->status & VMA_AREA_STACK)
         return MAPPING_STACK;
-    if (vma->status & AREA_HEAP)
+    if (vma->status & VMA_AREA_HEAP)
         return MAPPING_HEAP;
-    if (vma->status & (AREA_VDSO | AREA_VVAR | AREA_VSYSCALL))
+    if (vma->status & (VMA_AREA_VDSO | VMA_AREA_VVAR | VMA_AREA_VSYSCALL))
         return MAPPING_VDSO;
-    if (vma->status & (AREA_SOCKET | AREA_AIORING))
+    if (vma->status & (VMA_AREA_SOCKET | VMA_AREA_AIORING))
         return MAPPING_OTHER;
     /* mmap(MAP_SHARED | MAP_ANONYMOUS) is a file of this name to the kernel, a memfd to CRIU. */
-    if (vma->status & AREA_MEMFD)
+    if (vma->status & VMA_AREA_MEMFD)
         return object && object->path && strncmp(object->path, "/dev/zero", 9) == 0 ? MAPPING_SHARED
                                                                                     : MAPPING_MEMFD;
-    if (vma->status & (ANON_SHARED | AREA_SYSVIPC))
+    if (vma->status & (VMA_ANON_SHARED | VMA_AREA_SYSVIPC))
         return MAPPING_SHARED;
-    return vma->status & (FILE_PRIVATE | FILE_SHARED) ? MAPPING_FILE : MAPPING_ANON;
+    return vma->status & (VMA_FILE_PRIVATE | VMA_FILE_SHARED) ? MAPPING_FILE : MAPPING_ANON;
 }
 
 /* Whose pages a shared mapping shows; 0: nobody else's. */
 static uint64_t segment_of(const struct vma *vma, const struct object *object)
 {
-    if (vma->status & AREA_MEMFD)
+    if (vma->status & VMA_AREA_MEMFD)
         return object && vma->flags & MAP_SHARED ? object->segment : 0;
-    return vma->status & (ANON_SHARED | AREA_SYSVIPC) ? vma->shmid : 0;
+    return vma->status & (VMA_ANON_SHARED | VMA_AREA_SYSVIPC) ? vma->shmid : 0;
 }
 
 static int note_mapping(struct describing *b, struct pb message, struct process *p)
@@ -197,13 +135,15 @@ static int note_mapping(struct describing *b, struct pb message, struct process 
     const struct object *object = NULL;
     struct mapping *mapping;
     struct vma vma;
-    int r = parse_vma(message, &vma);
+    int r = vma_parse(message, &vma);
 
     if (r < 0)
         return r;
-    if (vma.status & AREA_GUARD)
+    if (vma.offset > UINT64_MAX - (vma.end - vma.start))
+        return -EBADMSG;
+    if (vma.status & VMA_AREA_GUARD)
         return 0;
-    if (vma.status & (FILE_PRIVATE | FILE_SHARED))
+    if (vma.status & (VMA_FILE_PRIVATE | VMA_FILE_SHARED))
         object = vma.shmid <= UINT32_MAX ? description_object(b->d, (uint32_t)vma.shmid) : NULL;
     mapping = describe_grow(&p->mappings, &p->mapping_count, sizeof(*mapping));
     if (!mapping)
@@ -233,7 +173,7 @@ static int note_memory(struct describing *b, struct pb message, void *data)
 
         if (field.number == 5) /* mm_entry.mm_start_stack */
             stack = field.value;
-        else if (field.number == 14)
+        else if (field.number == MM_VMAS)
             q = note_mapping(b, field.bytes, p);
         if (q < 0)
             return q;

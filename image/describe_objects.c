@@ -60,20 +60,6 @@ static const char *file_type(uint32_t mode)
                             : "file";
 }
 
-/* CRIU writes paths relative to the root: "usr/bin/x", "./usr/bin/x" or "/usr/bin/x". */
-static char *absolute(struct pb name)
-{
-    _cleanup_free_ char *text = NULL;
-    char *path;
-
-    if (name.end - name.p >= 2 && name.p[0] == '.' && name.p[1] == '/')
-        name.p++;
-    if (name.p < name.end && name.p[0] == '/')
-        name.p++;
-    text = describe_text(name);
-    return text && asprintf(&path, "/%s", text) >= 0 ? path : NULL;
-}
-
 static int note_file(struct pb entry, struct object *object)
 {
     struct pb name = {0};
@@ -103,7 +89,7 @@ static int note_file(struct pb entry, struct object *object)
     if (r < 0)
         return r;
     object->type = file_type(mode);
-    object->path = absolute(name);
+    object->path = pb_path(name);
     return object->path ? 0 : -ENOMEM;
 }
 
@@ -252,7 +238,7 @@ static int note_memfd_inode(struct describing *b, struct pb message, void *data)
             continue;
         object->segment = segment;
         object->size = size;
-        object->path = describe_text(name);
+        object->path = pb_text(name);
         if (!object->path)
             return -ENOMEM;
     }

@@ -10,10 +10,6 @@ struct describing {
     char name[64]; /* of the image being read */
 };
 
-/* The whole content of an image, for the caller to free; -ENOENT as pack_open(). */
-int describe_load(struct describing *b, char **ret_data, size_t *ret_size, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
-
 /* Calls `each` with every record of the image that the format names; a missing file has none. */
 int describe_records(struct describing *b, int (*each)(struct describing *, struct pb, void *),
                      void *data, const char *format, ...) __attribute__((format(printf, 4, 5)));
@@ -21,9 +17,6 @@ int describe_records(struct describing *b, int (*each)(struct describing *, stru
 /* An element more, zeroed, at the end of the array that starts at *array_pointer; NULL: out of
  * memory. */
 void *describe_grow(void *array_pointer, size_t *count, size_t size);
-
-/* New string of these bytes up to the first NUL; NULL: out of memory. */
-char *describe_text(struct pb bytes);
 
 /* describe_objects.c: all that descriptors and mappings refer to; then those of a process. */
 int describe_objects(struct describing *b);

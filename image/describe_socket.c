@@ -120,11 +120,11 @@ static char *unix_path(struct pb name, struct pb folder)
         return strdup("");
     if (*name.p == '\0') {
         name.p++;
-        text = describe_text(name);
+        text = pb_text(name);
         return text && asprintf(&path, "@%s", text) >= 0 ? path : NULL;
     }
-    text = describe_text(name);
-    dir = describe_text(folder);
+    text = pb_text(name);
+    dir = pb_text(folder);
     if (!text || !dir || asprintf(&path, "%s%s%s", dir, dir[0] ? "/" : "", text) < 0)
         return NULL;
     return path;

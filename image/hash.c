@@ -62,18 +62,18 @@ static int digest_fd(const struct crypto *c, void *ctx, int fd, const struct lis
     if (!block)
         return -ENOMEM;
     if (c->init(ctx, c->sha256(), NULL) != 1)
-        return -EIO;
+        return -ENOSYS;
     while ((n = read(fd, block, BLOCK)) != 0) {
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
             return -errno;
         if (c->update(ctx, block, (size_t)n) != 1)
-            return -EIO;
+            return -ENOSYS;
         if (listener->tell)
             listener->tell((uint64_t)n, listener->data);
     }
-    return c->final(ctx, digest, &size) == 1 ? 0 : -EIO;
+    return c->final(ctx, digest, &size) == 1 ? 0 : -ENOSYS;
 }
 
 int hash_file(int dirfd, const char *name, char ret_hex[HASH_HEX + 1])

@@ -6,8 +6,8 @@
 
 #include "image/manifest.h"
 
-/* SHA-256 of the file `name` in `dirfd` as lower-case hex. -ENOSYS when there is no libcrypto, -EIO
- * when it refuses (a FIPS policy). */
+/* SHA-256 of the file `name` in `dirfd` as lower-case hex. -ENOSYS: there is no libcrypto, or
+ * it refuses. -EIO: the disk cannot read the file. */
 int hash_file(int dirfd, const char *name, char ret_hex[HASH_HEX + 1]);
 
 /* The same, which tells after each piece how many bytes it had. */

@@ -4,9 +4,8 @@
 
 #include "common/cleanup.h"
 #include "common/fs.h"
-#include "image/pb.h"
+#include "image/vma.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -17,13 +16,10 @@
 /* images/fdinfo.proto: enum fd_types */
 enum { FD_TYPE_REG = 1 };
 
-/* images/vma.proto and criu/include/image.h: mappings whose shmid is a file's id */
-enum { VMA_FILE_PRIVATE = 1 << 6, VMA_FILE_SHARED = 1 << 7 };
-
 /* images/remap-file-path.proto: a file of a dead process in /proc */
 enum { REMAP_PROCFS = 2 };
 
-/* Calls `each` for every record of an image file; a missing file has none. */
+/* Calls `each` with every record of an image file. -ENOENT: there is no such file. */
 static int for_each_record(int dirfd, const char *name, struct image *image,
                            int (*each)(struct image *, struct pb))
 {
@@ -34,7 +30,7 @@ static int for_each_record(int dirfd, const char *name, struct image *image,
 
     r = fs_read(dirfd, name, IMAGE_MAX, &data, &size);
     if (r < 0)
-        return r;
+        return r == -EFBIG ? -EBADMSG : r;
     r = pb_image(data, size, &records);
     if (r < 0)
         return r;
@@ -75,19 +71,6 @@ static int note_pipe(struct image *image, struct pb message)
     pipe->reader |= (flags & O_ACCMODE) != O_WRONLY;
     pipe->writer |= (flags & O_ACCMODE) != O_RDONLY;
     return 0;
-}
-
-/* CRIU writes paths relative to the root: "usr/bin/x", "./usr/bin/x" or "/usr/bin/x". */
-static char *absolute(struct pb name)
-{
-    char *path;
-
-    if (name.end - name.p >= 2 && name.p[0] == '.' && name.p[1] == '/')
-        name.p++;
-    if (name.p < name.end && name.p[0] == '/')
-        name.p++;
-    return asprintf(&path, "/%.*s", (int)(name.end - name.p), (const char *)name.p) < 0 ? NULL
-                                                                                        : path;
 }
 
 static int note_file(struct image *image, struct pb message)
@@ -133,7 +116,7 @@ static int note_file(struct image *image, struct pb message)
     if (!more)
         return -ENOMEM;
     image->files = more;
-    file.path = absolute(name);
+    file.path = pb_path(name);
     if (!file.path)
         return -ENOMEM;
     more[image->file_count++] = file;
@@ -197,24 +180,17 @@ static int note_descriptor(struct image *image, struct pb message)
 static int note_mapping(struct image *image, struct pb message)
 {
     struct image_file *file;
-    struct pb_field field;
-    uint64_t shmid = 0, status = 0, flags = 0;
-    int r;
+    struct vma vma;
+    int r = vma_parse(message, &vma);
 
-    while ((r = pb_next(&message, &field)) > 0) {
-        if (field.number == 4) /* vma_entry.shmid */
-            shmid = field.value;
-        else if (field.number == 7)
-            status = field.value;
-        else if (field.number == 10) /* fdflags */
-            flags = field.value;
-    }
-    file = status & (VMA_FILE_PRIVATE | VMA_FILE_SHARED) ? file_by_id(image, shmid) : NULL;
-    if (r == 0 && file) {
+    if (r < 0 || !(vma.status & (VMA_FILE_PRIVATE | VMA_FILE_SHARED)))
+        return r;
+    file = file_by_id(image, vma.shmid);
+    if (file) {
         file->mapped = true;
-        file->flags |= status & VMA_FILE_SHARED ? flags & O_ACCMODE : 0;
+        file->flags |= vma.status & VMA_FILE_SHARED ? vma.file_flags & O_ACCMODE : 0;
     }
-    return r;
+    return 0;
 }
 
 static int note_memory(struct image *image, struct pb message)
@@ -228,7 +204,7 @@ static int note_memory(struct image *image, struct pb message)
             file = file_by_id(image, field.value);
             if (file)
                 file->mapped = true;
-        } else if (field.number == 14) {
+        } else if (field.number == MM_VMAS) {
             q = note_mapping(image, field.bytes);
         }
     }
@@ -268,8 +244,7 @@ static int note_inventory(struct image *image, struct pb message)
         if (field.number != 13) /* inventory_entry.dump_criu_run_id */
             continue;
         free(image->run_id);
-        image->run_id =
-            strndup((const char *)field.bytes.p, (size_t)(field.bytes.end - field.bytes.p));
+        image->run_id = pb_text(field.bytes);
         if (!image->run_id)
             return -ENOMEM;
     }
@@ -284,31 +259,19 @@ static bool is_series(const char *name, const char *prefix)
            strcmp(name + len - 4, ".img") == 0;
 }
 
-static int scan_series(int dirfd, struct image *image)
+static int scan_series(int dirfd, const char *name, void *data)
 {
-    _cleanup_closedir_ DIR *dir = NULL;
-    struct dirent *entry;
-    int fd, r = 0;
+    struct image *image = data;
 
-    fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    dir = fdopendir(fd);
-    if (!dir) {
-        close(fd);
-        return -ENOMEM;
+    if (is_series(name, "fdinfo-"))
+        return for_each_record(dirfd, name, image, note_descriptor);
+    if (is_series(name, "mm-"))
+        return for_each_record(dirfd, name, image, note_memory);
+    if (is_series(name, "mountpoints-") && !image->mounts) {
+        image->mounts = strdup(name);
+        return image->mounts ? 0 : -ENOMEM;
     }
-    while (r == 0 && (entry = readdir(dir))) {
-        if (is_series(entry->d_name, "fdinfo-")) {
-            r = for_each_record(dirfd, entry->d_name, image, note_descriptor);
-        } else if (is_series(entry->d_name, "mm-")) {
-            r = for_each_record(dirfd, entry->d_name, image, note_memory);
-        } else if (is_series(entry->d_name, "mountpoints-") && !image->mounts) {
-            image->mounts = strdup(entry->d_name);
-            r = image->mounts ? 0 : -ENOMEM;
-        }
-    }
-    return r;
+    return 0;
 }
 
 int image_scan(int dirfd, struct image *ret)
@@ -327,7 +290,7 @@ int image_scan(int dirfd, struct image *ret)
     r = for_each_record(dirfd, "inventory.img", &image, note_inventory);
     if (r < 0)
         return r;
-    r = scan_series(dirfd, &image);
+    r = fs_for_each(dirfd, scan_series, &image);
     if (r < 0)
         return r;
     if (!image.run_id)

@@ -36,7 +36,7 @@ struct image {
 };
 
 /* Reads files.img, fdinfo-*.img, mm-*.img, remap-fpath.img and inventory.img in the folder `dirfd`.
- * -ENOENT when files.img is missing, -EBADMSG when one is damaged. */
+ * -ENOENT when files.img or inventory.img is missing, -EBADMSG when one is damaged. */
 int image_scan(int dirfd, struct image *ret);
 void image_done(struct image *image);
 

@@ -6,7 +6,6 @@
 #include "image/pb.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -15,6 +14,7 @@
 struct users {
     uint32_t *uids;
     size_t count;
+    bool found; /* credentials, of the thread that is looked at */
 };
 
 static int add(struct users *users, uint32_t uid)
@@ -50,6 +50,7 @@ static int note_creds(struct users *users, struct pb message)
     struct pb_field field;
     int r, q = 0;
 
+    users->found = true;
     while (q == 0 && (r = pb_next(&message, &field)) > 0) {
         switch (field.number) { /* creds_entry */
         case 1:                 /* uid, euid, suid, fsuid */
@@ -83,16 +84,22 @@ static int for_each(struct users *users, struct pb message, uint32_t number,
 
 static int note_thread(struct users *users, struct pb message)
 {
-    return for_each(users, message, 10, note_creds); /* thread_core_entry.creds */
+    int r;
+
+    users->found = false;
+    r = for_each(users, message, 10, note_creds); /* thread_core_entry.creds */
+    return r < 0 ? r : users->found ? 0 : -EBADMSG;
 }
 
-static int note_core(int dirfd, const char *name, struct users *users)
+static int note_core(int dirfd, const char *name, void *users)
 {
     _cleanup_free_ char *data = NULL;
     struct pb records, message;
     size_t size;
     int r;
 
+    if (strncmp(name, "core-", strlen("core-")) != 0)
+        return 0;
     if ((r = fs_read(dirfd, name, CORE_MAX, &data, &size)) < 0)
         return r == -EFBIG ? -EBADMSG : r;
     if ((r = pb_image(data, size, &records)) < 0)
@@ -111,22 +118,10 @@ static void users_done(struct users *users)
 int image_users(int dirfd, uint32_t **ret_uids, size_t *ret_count)
 {
     _cleanup_(users_done) struct users users = {};
-    _cleanup_closedir_ DIR *dir = NULL;
-    struct dirent *entry;
-    int fd, r;
+    int r = fs_for_each(dirfd, note_core, &users);
 
-    fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    dir = fdopendir(fd);
-    if (!dir) {
-        close(fd);
-        return -ENOMEM;
-    }
-    while ((entry = readdir(dir)))
-        if (strncmp(entry->d_name, "core-", strlen("core-")) == 0 &&
-            (r = note_core(dirfd, entry->d_name, &users)) < 0)
-            return r;
+    if (r < 0)
+        return r;
     if (users.count == 0)
         return -EBADMSG;
     *ret_count = users.count;

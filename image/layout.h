@@ -12,18 +12,18 @@
  *     staging-N/                          a dump in progress, or a checkpoint being removed
  *     rebase-N/                           N being written anew with another parent or packed; takes
  *                                         N's place by RENAME_EXCHANGE, then holds the old form
- *     unpack-N/                           N unpacked for a restore that runs now; for an export, which
- *                                         may run beside it: unpack-(N + LAYOUT_EXPORT)
+ *     unpack-N/                           N unpacked for a restore that runs now; for an export,
+ * which may run beside it: unpack-(N + LAYOUT_EXPORT)
  *
  * Whoever works in staging-N, rebase-N or unpack-N holds flock(2) LOCK_EX on that folder: without a
  * holder it is garbage. Whoever reads N (restore, delta, drill, export) holds LOCK_SH on N and on
  * all its parents (chain.h); removal and exchange take LOCK_EX on N first. `worker` in staging-N
  * holds "PID START_TIME".
  *
- * ckpt-worker MODE OPTIONS, ckpt-archive MODE OPTIONS: the modes and what they need are the tables in
- * worker/main.c and worker/archive_main.c. A worker
- * writes to its report descriptor: any number of progress lines "%DONE/TOTAL\n" (units of its own
- * choice), then one text: with exit status 0 its result (JSON, may be empty), else "message\ncure".
+ * ckpt-worker MODE OPTIONS, ckpt-archive MODE OPTIONS: the modes and what they need are the tables
+ * in worker/main.c and worker/archive_main.c. A worker writes to its report descriptor: any number
+ * of progress lines "%DONE/TOTAL\n" (units of its own choice), then one text: with exit status 0
+ * its result (JSON, may be empty), else "message\ncure".
  */
 #pragma once
 

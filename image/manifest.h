@@ -16,7 +16,8 @@
 
 #define MANIFEST_FILE    "manifest.json"
 #define MANIFEST_VERSION 2
-#define HASH_HEX         64 /* SHA-256 */
+#define MANIFEST_MAX     (64u << 20) /* bytes; far above a tree of thousands of tasks */
+#define HASH_HEX         64          /* SHA-256 */
 
 /* One file of the image, and what it looked like when its hash was last known to be right: a
  * restore re-hashes only files whose inode, size, mtime or ctime differ. */

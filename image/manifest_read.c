@@ -12,8 +12,6 @@
 #include <stdbool.h>
 #include <string.h>
 
-#define SIZE_MAX_BYTES (64 * 1024 * 1024) /* far above a tree of thousands of tasks */
-
 static void json_freep(json_t **json)
 {
     json_decref(*json);
@@ -27,7 +25,8 @@ static void manifest_freep(struct manifest **manifest)
 static bool image_name_is_valid(const char *name)
 {
     return name[0] != '\0' && name[0] != '.' && !strchr(name, '/') &&
-           strcmp(name, MANIFEST_FILE) != 0 && strcmp(name, LAYOUT_PARENT) != 0;
+           strcmp(name, MANIFEST_FILE) != 0 && strcmp(name, LAYOUT_PARENT) != 0 &&
+           !pack_name_is_packed_twice(name);
 }
 
 /* Absolute and without "..": the kernel gave this path, it is normal already. */
@@ -323,7 +322,7 @@ int manifest_read(int dirfd, const struct keys *keys, struct manifest **ret)
     size_t size;
     int r;
 
-    r = fs_read(dirfd, MANIFEST_FILE, SIZE_MAX_BYTES, &data, &size);
+    r = fs_read(dirfd, MANIFEST_FILE, MANIFEST_MAX, &data, &size);
     if (r == 0 && keys)
         r = manifest_verify(data, size, keys);
     return r < 0 ? r : manifest_parse(data, size, ret);

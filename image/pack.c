@@ -11,7 +11,6 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-#define ZSTD_PAYS  (64 * 1024)            /* smaller files are not worth another frame */
 #define MEMORY_MAX (256ull * 1024 * 1024) /* larger content goes to the disk */
 
 static void crypt_freep(struct sink **sink)
@@ -115,12 +114,13 @@ static const struct manifest_image *find(const struct manifest *manifest, const 
     return NULL;
 }
 
-int pack_open(const struct image_dir *dir, const char *name, int *ret_fd)
+/* The file as stored; *ret_image is NULL where nothing is packed. */
+static int open_stored(const struct image_dir *dir, const char *name,
+                       const struct manifest_image **ret_image, int *ret_fd)
 {
     const struct manifest_image *image = dir->manifest ? find(dir->manifest, name) : NULL;
-    _cleanup_close_ int fd = -1, plain = -1;
+    _cleanup_close_ int fd = -1;
     uint64_t size;
-    int r;
 
     if (dir->manifest && !image)
         return -ENOENT;
@@ -129,18 +129,48 @@ int pack_open(const struct image_dir *dir, const char *name, int *ret_fd)
         return fd;
     if (image && size != image->size)
         return -EBADMSG;
-    if (!image || !pack_name_is_packed(image->name)) {
+    *ret_image = image && pack_name_is_packed(image->name) ? image : NULL;
+    *ret_fd = TAKE_FD(fd);
+    return 0;
+}
+
+int pack_open(const struct image_dir *dir, const char *name, int *ret_fd)
+{
+    const struct manifest_image *packed;
+    _cleanup_close_ int fd = -1, plain = -1;
+    int r;
+
+    r = open_stored(dir, name, &packed, &fd);
+    if (r < 0)
+        return r;
+    if (!packed) {
         *ret_fd = TAKE_FD(fd);
         return 0;
     }
-    plain = temporary_file(dir->fd, image->plain_size);
+    plain = temporary_file(dir->fd, packed->plain_size);
     if (plain < 0)
         return plain;
-    r = unpack(dir, image, fd, plain);
+    r = unpack(dir, packed, fd, plain);
     if (r < 0)
         return r;
     *ret_fd = TAKE_FD(plain);
     return 0;
+}
+
+int pack_copy(const struct image_dir *dir, const char *name, int to_fd)
+{
+    const struct manifest_image *packed;
+    _cleanup_close_ int fd = -1;
+    struct file_sink file;
+    int r;
+
+    r = open_stored(dir, name, &packed, &fd);
+    if (r < 0)
+        return r;
+    if (packed)
+        return unpack(dir, packed, fd, to_fd);
+    file_sink_init(&file, to_fd, INT64_MAX);
+    return stream_file(fd, &file.sink);
 }
 
 /* ---- writing ---- */
@@ -196,7 +226,7 @@ int pack_write(int from_fd, const char *name, int to_fd, const struct pack_form 
     from = open_file(from_fd, name, &size);
     if (from < 0)
         return from;
-    level = size >= ZSTD_PAYS ? form->zstd : 0;
+    level = size >= PACK_ZSTD_PAYS ? form->zstd : 0;
     stored = stored_name(name, level > 0, form->encrypt);
     if (!stored)
         return -ENOMEM;

@@ -13,6 +13,8 @@
 #define PACK_ZSTD    ".zst"
 #define PACK_ENCRYPT ".enc"
 
+#define PACK_ZSTD_PAYS (64 * 1024) /* bytes; smaller files are not worth another frame */
+
 /* A folder of images on its way through our hands. */
 struct image_dir {
     int fd;                          /* borrowed */
@@ -30,8 +32,15 @@ struct pack_form {
  * plain size), -EKEYREJECTED (it does not decrypt), -ENOKEY. */
 int pack_open(const struct image_dir *dir, const char *name, int *ret_fd);
 
+/* Writes that content into the empty file `to_fd`, in one pass. Same errors. */
+int pack_copy(const struct image_dir *dir, const char *name, int to_fd);
+
 /* True when the manifest names a file that CRIU cannot read as it is. */
 bool pack_is_packed(const struct manifest *manifest);
+
+/* True when it names a file that pack_write() would compress and that is not yet: without one,
+ * packing would change nothing. */
+bool pack_is_compressible(const struct manifest *manifest);
 
 /* Writes the plain file `name` of `from_fd` into the folder `to_fd` in the given form, holes where
  * it has holes or zero pages; its stored name is the caller's to free. Nothing is synced. */
@@ -46,3 +55,6 @@ int pack_plain_size(int dirfd, const char *stored_name, uint64_t *ret_size);
 size_t pack_plain_name_length(const char *stored_name);
 size_t pack_parse_name(const char *stored_name, bool *ret_zstd, bool *ret_encrypted);
 bool pack_name_is_packed(const char *stored_name);
+
+/* Nothing that pack_write() makes: unpacked, it would look packed still. */
+bool pack_name_is_packed_twice(const char *stored_name);

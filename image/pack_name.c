@@ -36,10 +36,31 @@ bool pack_name_is_packed(const char *stored_name)
     return pack_plain_name_length(stored_name) != strlen(stored_name);
 }
 
+bool pack_name_is_packed_twice(const char *stored_name)
+{
+    size_t length = pack_plain_name_length(stored_name), whole = strlen(stored_name);
+
+    return length != whole && (take_suffix(stored_name, &length, PACK_ENCRYPT) ||
+                               take_suffix(stored_name, &length, PACK_ZSTD));
+}
+
 bool pack_is_packed(const struct manifest *manifest)
 {
     for (size_t i = 0; i < manifest->image_count; i++)
         if (pack_name_is_packed(manifest->images[i].name))
             return true;
+    return false;
+}
+
+bool pack_is_compressible(const struct manifest *manifest)
+{
+    for (size_t i = 0; i < manifest->image_count; i++) {
+        const struct manifest_image *image = &manifest->images[i];
+        bool zstd, encrypted;
+
+        pack_parse_name(image->name, &zstd, &encrypted);
+        if (!zstd && image->plain_size >= PACK_ZSTD_PAYS)
+            return true;
+    }
     return false;
 }

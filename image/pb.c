@@ -1,6 +1,8 @@
 /* pb.c - the protobuf wire format (protobuf.dev/programming-guides/encoding), read only. */
 #include "image/pb.h"
 
+#include "common/cleanup.h"
+
 #include <errno.h>
 #include <stdbool.h>
 #include <string.h>
@@ -115,4 +117,22 @@ int pb_image(const void *data, size_t size, struct pb *ret_records)
     }
     *ret_records = records;
     return 0;
+}
+
+char *pb_text(struct pb bytes)
+{
+    return strndup(bytes.p ? (const char *)bytes.p : "", left(&bytes));
+}
+
+char *pb_path(struct pb bytes)
+{
+    _cleanup_free_ char *text = NULL;
+    char *path;
+
+    if (left(&bytes) >= 2 && bytes.p[0] == '.' && bytes.p[1] == '/')
+        bytes.p++;
+    if (left(&bytes) >= 1 && bytes.p[0] == '/')
+        bytes.p++;
+    text = pb_text(bytes);
+    return text && asprintf(&path, "/%s", text) >= 0 ? path : NULL;
 }

@@ -24,3 +24,10 @@ int pb_next_record(struct pb *file, struct pb *ret_message);
 /* The records of an image file's content: skips its head, one or two magic numbers of four bytes
  * (criu/include/magic.h). -EBADMSG when it has neither of the known ones. */
 int pb_image(const void *data, size_t size, struct pb *ret_records);
+
+/* A string field as a new string, up to its first NUL; NULL: out of memory. */
+char *pb_text(struct pb bytes);
+
+/* The same of a path: CRIU writes it relative to the root ("usr/bin/x", "./usr/bin/x") or not;
+ * here it is always absolute. */
+char *pb_path(struct pb bytes);

@@ -10,8 +10,6 @@
 #include <fcntl.h>
 #include <string.h>
 
-#define MANIFEST_MAX (64u << 20)
-
 #define FROM_EXPORT "take an archive that `perdure export` made"
 #define AGAIN       "copy or export it again"
 
@@ -113,7 +111,10 @@ static int receive_manifest(struct receive *in, const struct keys *keys, struct 
 
 static int bad_list(struct reason *reason, const char *name, const char *what)
 {
-    reason_set(reason, FROM_EXPORT, "the archive's manifest names %.60s, %s", name, what);
+    char shown[ARCHIVE_SHOWN];
+
+    reason_set(reason, FROM_EXPORT, "the archive's manifest names %s, %s",
+               archive_name_show(name, shown), what);
     return -EBADMSG;
 }
 
@@ -149,8 +150,11 @@ static int check_list(struct receive *in, struct reason *reason)
 {
     struct manifest *m = in->manifest;
 
-    if (m->parent)
-        return bad_list(reason, "a parent", "and an archive is whole in itself");
+    if (m->parent) {
+        reason_set(reason, FROM_EXPORT,
+                   "the archive's manifest names a parent, and an archive is whole in itself");
+        return -EBADMSG;
+    }
     qsort(m->images, m->image_count, sizeof(*m->images), by_name);
     for (size_t i = 0; i < m->image_count; i++) {
         const struct manifest_image *image = &m->images[i];
@@ -186,7 +190,10 @@ int receive_begin(int fd, const struct keys *keys, struct receive *ret, struct r
 
 static int damaged(struct reason *reason, const char *name, const char *what)
 {
-    reason_set(reason, AGAIN, "the archive is damaged: %.60s %s", name, what);
+    char shown[ARCHIVE_SHOWN];
+
+    reason_set(reason, AGAIN, "the archive is damaged: %s %s", archive_name_show(name, shown),
+               what);
     return -EBADMSG;
 }
 

@@ -2,6 +2,7 @@
 #include "image/seal.h"
 
 #include "common/cleanup.h"
+#include "common/fs.h"
 #include "image/hash.h"
 #include "image/layout.h"
 #include "image/pack.h"
@@ -18,21 +19,6 @@ static int64_t nsec(const struct timespec *ts)
     return (int64_t)ts->tv_sec * 1000000000 + ts->tv_nsec;
 }
 
-static DIR *open_folder(int dirfd)
-{
-    int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
-
-    if (!dir)
-        fd_close(fd);
-    return dir;
-}
-
-static bool is_dot(const char *name)
-{
-    return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
-}
-
 /* ---- make ---- */
 
 /* Hash first, sync second: the hash reads what is still in memory. */
@@ -43,6 +29,9 @@ static int seal_file(int dirfd, const char *name, struct manifest *manifest)
     struct stat st;
     int r;
 
+    r = pack_plain_size(dirfd, name, &image.plain_size); /* -EBADMSG: it is no regular file */
+    if (r < 0)
+        return r;
     fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0)
         return -errno;
@@ -51,11 +40,6 @@ static int seal_file(int dirfd, const char *name, struct manifest *manifest)
         return r;
     if (fsync(fd) < 0 || fstat(fd, &st) < 0)
         return -errno;
-    if (!S_ISREG(st.st_mode))
-        return -EBADMSG;
-    r = pack_plain_size(dirfd, name, &image.plain_size);
-    if (r < 0)
-        return r;
     image.size = (uint64_t)st.st_size;
     image.inode = st.st_ino;
     image.mtime_nsec = nsec(&st.st_mtim);
@@ -79,24 +63,24 @@ static bool is_link(int dirfd, const char *name)
     return fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode);
 }
 
-static bool is_sealed(int dirfd, const char *name, const char *except)
+struct sealing {
+    const char *except;
+    struct manifest *manifest;
+};
+
+static int seal_entry(int dirfd, const char *name, void *data)
 {
-    return !is_dot(name) && !(except && strcmp(name, except) == 0) &&
-           !(strcmp(name, LAYOUT_PARENT) == 0 && is_link(dirfd, name));
+    const struct sealing *sealing = data;
+
+    if ((sealing->except && strcmp(name, sealing->except) == 0) ||
+        (strcmp(name, LAYOUT_PARENT) == 0 && is_link(dirfd, name)))
+        return 0;
+    return seal_file(dirfd, name, sealing->manifest);
 }
 
 int seal_make(int dirfd, const char *except, struct manifest *manifest)
 {
-    _cleanup_closedir_ DIR *dir = open_folder(dirfd);
-    struct dirent *entry;
-    int r = 0;
-
-    if (!dir)
-        return -errno;
-    while (r == 0 && (entry = readdir(dir)))
-        if (is_sealed(dirfd, entry->d_name, except))
-            r = seal_file(dirfd, entry->d_name, manifest);
-    return r;
+    return fs_for_each(dirfd, seal_entry, &(struct sealing){except, manifest});
 }
 
 /* ---- check ---- */
@@ -112,7 +96,8 @@ static int damaged(struct reason *reason, const char *name, const char *what)
 static int unchecked(struct reason *reason, const char *name, int error)
 {
     if (error == -ENOSYS)
-        reason_set(reason, "install libssl3 (OpenSSL)", "libcrypto cannot be loaded");
+        reason_set(reason, "install libssl3 (OpenSSL)",
+                   "libcrypto cannot be loaded, or refuses to hash");
     else
         reason_set(reason, "", "checking %s: %s", name, strerror(-error));
     return error;
@@ -194,23 +179,28 @@ static bool belongs(const struct manifest *manifest, const char *name)
     return false;
 }
 
+enum { ADDED = 1 };
+
+static int find_added(int dirfd, const char *name, void *data)
+{
+    const struct check *c = data;
+
+    if (!criu_reads(name) || belongs(c->manifest, name))
+        return 0;
+    (void)damaged(c->reason, name, "does not belong to it");
+    return ADDED;
+}
+
 static int check(const struct check *c)
 {
-    _cleanup_closedir_ DIR *dir = open_folder(c->dirfd);
-    struct dirent *entry;
-    int r;
+    int r = check_parent(c);
 
-    if (!dir)
-        return unchecked(c->reason, "the folder", -errno);
-    r = check_parent(c);
     for (size_t i = 0; r == 0 && i < c->manifest->image_count; i++)
         r = check_file(c, &c->manifest->images[i]);
     if (r < 0)
         return r;
-    while ((entry = readdir(dir)))
-        if (criu_reads(entry->d_name) && !belongs(c->manifest, entry->d_name))
-            return damaged(c->reason, entry->d_name, "does not belong to it");
-    return 0;
+    r = fs_for_each(c->dirfd, find_added, (void *)c);
+    return r == ADDED ? -EBADMSG : r < 0 ? unchecked(c->reason, "the folder", r) : 0;
 }
 
 int seal_check(int dirfd, const struct manifest *manifest, struct reason *reason)

@@ -2,6 +2,7 @@
 #include "image/stream.h"
 
 #include "common/cleanup.h"
+#include "common/fs.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -132,22 +133,6 @@ int stream_file(int fd, struct sink *to)
 
 /* ---- writing ---- */
 
-static int write_at(int fd, const uint8_t *data, size_t size, uint64_t at)
-{
-    while (size > 0) {
-        ssize_t n = pwrite(fd, data, size, (off_t)at);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        data += n;
-        at += (uint64_t)n;
-        size -= (size_t)n;
-    }
-    return 0;
-}
-
 static int file_zeros(struct sink *sink, uint64_t size)
 {
     struct file_sink *file = (struct file_sink *)sink;
@@ -168,7 +153,7 @@ static int file_write(struct sink *sink, const void *data, size_t size)
     while (size > 0) {
         bool zero;
         size_t n = run_length(bytes, size, file->at, &zero);
-        int r = zero ? 0 : write_at(file->fd, bytes, n, file->at);
+        int r = zero ? 0 : fs_write_at(file->fd, bytes, n, file->at);
 
         if (r < 0)
             return r;

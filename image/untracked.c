@@ -3,50 +3,34 @@
 
 #include "common/cleanup.h"
 #include "image/content.h"
-#include "image/pagemap.h"
-#include "image/pb.h"
+#include "image/vma.h"
 
 #include <errno.h>
 #include <sys/mman.h>
 
 #define MM_MAX (256u << 20) /* bytes; far above any real one */
 
-/* images/vma.proto, criu/include/image.h */
-enum { VMA_START = 1, VMA_END = 2, VMA_FLAGS = 6, VMA_STATUS = 7 };
-enum { STATUS_AIO_RING = 1 << 13, STATUS_PLUGIN = 1 << 27 };
-enum { MM_VMAS = 14 };
-
 /* Huge pages and what a plugin maps are not mapped before the restorer runs, which knows no parents
  * (criu/mem.c, premap_priv_vmas()); into AIO rings the kernel writes, CRIU never leaves them to a
  * parent either. */
 static int note_mapping(struct untracked *untracked, struct pb message, uint64_t *last_end)
 {
-    uint64_t flags = 0, status = 0;
-    struct untracked_range range = {0}, *more;
-    struct pb_field field;
-    int r;
+    struct untracked_range *more;
+    struct vma vma;
+    int r = vma_parse(message, &vma);
 
-    while ((r = pb_next(&message, &field)) > 0) {
-        if (field.number == VMA_START)
-            range.start = field.value;
-        else if (field.number == VMA_END)
-            range.end = field.value;
-        else if (field.number == VMA_FLAGS)
-            flags = field.value;
-        else if (field.number == VMA_STATUS)
-            status = field.value;
-    }
-    if (r < 0 || range.start < *last_end || range.start >= range.end ||
-        (range.start | range.end) % PAGEMAP_PAGE != 0)
+    if (r < 0 || vma.status & VMA_AREA_GUARD)
+        return r;
+    if (vma.start < *last_end)
         return -EBADMSG;
-    *last_end = range.end;
-    if (!(flags & MAP_HUGETLB) && !(status & (STATUS_AIO_RING | STATUS_PLUGIN)))
+    *last_end = vma.end;
+    if (!(vma.flags & MAP_HUGETLB) && !(vma.status & (VMA_AREA_AIORING | VMA_EXT_PLUGIN)))
         return 0;
     more = reallocarray(untracked->ranges, untracked->count + 1, sizeof(*more));
     if (!more)
         return -ENOMEM;
     untracked->ranges = more;
-    more[untracked->count++] = range;
+    more[untracked->count++] = (struct untracked_range){vma.start, vma.end};
     return 0;
 }
 

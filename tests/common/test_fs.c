@@ -81,6 +81,45 @@ static void remove_all_stays_inside(void **state)
     assert_int_equal(fs_remove_all(dirfd_, "t"), 0);
 }
 
+/* Counts up to the number it was given. */
+static int count_name(int dirfd, const char *name, void *data)
+{
+    int *left = data;
+
+    assert_true(name[0] != '.' && faccessat(dirfd, name, F_OK, 0) == 0);
+    return --*left == 0 ? 1 : 0;
+}
+
+static void for_each_goes_on_until_told(void **state)
+{
+    _cleanup_close_ int fd = -1;
+    int left = 9;
+
+    assert_int_equal(mkdirat(dirfd_, "names", 0700), 0);
+    fd = openat(dirfd_, "names", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_int_equal(fs_for_each(fd, count_name, &left), 0);
+    assert_int_equal(left, 9);
+    for (char name[] = "a"; name[0] < 'e'; name[0]++)
+        assert_int_equal(mkdirat(fd, name, 0700), 0);
+    assert_int_equal(fs_for_each(fd, count_name, &left), 0);
+    assert_int_equal(left, 5);
+    left = 2;
+    assert_int_equal(fs_for_each(fd, count_name, &left), 1);
+    assert_int_equal(fs_for_each(-1, count_name, &left), -EBADF);
+}
+
+static void writes_where_told(void **state)
+{
+    _cleanup_close_ int fd = openat(dirfd_, "at", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    char data[8];
+
+    assert_int_equal(fs_write_at(fd, "cd", 2, 2), 0);
+    assert_int_equal(fs_write_at(fd, "ab", 2, 0), 0);
+    assert_int_equal(pread(fd, data, sizeof(data), 0), 4);
+    assert_memory_equal(data, "abcd", 4);
+    assert_int_equal(fs_write_at(-1, "x", 1, 0), -EBADF);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -88,6 +127,8 @@ int main(void)
         cmocka_unit_test(read_refuses),
         cmocka_unit_test(reads_proc_files),
         cmocka_unit_test(remove_all_stays_inside),
+        cmocka_unit_test(for_each_goes_on_until_told),
+        cmocka_unit_test(writes_where_told),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);

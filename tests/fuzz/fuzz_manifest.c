@@ -20,7 +20,8 @@ static void check(const struct manifest *m)
         abort();
     for (size_t i = 0; i < m->image_count; i++)
         if (strchr(m->images[i].name, '/') || m->images[i].name[0] == '.' ||
-            pack_plain_name_length(m->images[i].name) == 0)
+            pack_plain_name_length(m->images[i].name) == 0 ||
+            pack_name_is_packed_twice(m->images[i].name))
             abort();
     for (size_t i = 0; i < m->file_count; i++)
         if (m->files[i].path[0] != '/' || strstr(m->files[i].path, "/../") ||

@@ -103,6 +103,7 @@ void mappings_save(int dirfd, unsigned pid, unsigned first, unsigned pages, uint
     put_mapping(&mm, 0, first, 0x22, 0x201);
     put_mapping(&mm, first, first + pages, 0x22 | flags, 0x201 | status);
     put_mapping(&mm, first + pages, MODEL_PAGES, 0x22, 0x201);
+    put_mapping(&mm, 1, 2, 0, 1 << 16); /* a note of guard pages: behind all mappings, in one */
     put_head(&file, 0x57492820);
     put_record(&file, &mm);
     snprintf(name, sizeof(name), "mm-%u.img", pid);

@@ -332,6 +332,24 @@ static void refuses_other_names(void **state)
     assert_int_equal(faccessat(folder_fd, "core-2.img", F_OK, 0), -1);
 }
 
+/* receive_bytes() looks at what is said of them. */
+static void tells_of_any_name_in_one_line(void **state)
+{
+    struct manifest m = sample_manifest("redis", 1, NULL, 0);
+    struct manifest_image image = m.images[0];
+    _cleanup_free_ char *text = NULL;
+    struct tar tar = {};
+    size_t size;
+
+    image.name = "core\n\033[2J";
+    m.images = &image;
+    m.image_count = 1;
+    assert_int_equal(manifest_write(folder_fd, &m, sample_keys()), 0);
+    text = folder_get(folder_fd, MANIFEST_FILE, &size);
+    add_file(&tar, MANIFEST_FILE, text, size);
+    assert_int_equal(receive_tar(&tar), -EBADMSG);
+}
+
 static void refuses_what_is_no_file(void **state)
 {
     static const struct {
@@ -468,7 +486,8 @@ static void knows_the_names_of_images(void **state)
     static const char *const good[] = {
         "core-1.img",          "files.img",      "pages-12.img",      "pstree.img",
         "pagemap-shmem-7.img", "netns-ct-9.img", "ghost-file-1f.img", "ipcns-shm-10.img",
-        "tcp-stream-a0.img",   "fs-1.img",       "inventory.img",     "seccomp.img"};
+        "tcp-stream-a0.img",   "fs-1.img",       "userns-3.img",      "inventory.img",
+        "seccomp.img"};
     static const char *const bad[] = {"",
                                       ".img",
                                       "core.img",
@@ -501,6 +520,7 @@ int main(void)
         cmocka_unit_test(zeros_cost_nothing),
         cmocka_unit_test(plain_tar_will_do),
         cmocka_unit_test(refuses_other_names),
+        cmocka_unit_test(tells_of_any_name_in_one_line),
         cmocka_unit_test(refuses_what_is_no_file),
         cmocka_unit_test(refuses_sizes_that_are_not_those),
         cmocka_unit_test(refuses_the_wrong_order),

@@ -94,6 +94,20 @@ static void looks_at_every_thread(void **state)
     assert_int_equal(uids[0], 0);
 }
 
+/* CRIU would look for them elsewhere. */
+static void refuses_a_thread_of_nobody(void **state)
+{
+    const uint8_t user[] = {IDS(9, 9, 9, 9)};
+    const uint8_t core[] = {0x19, 0x43, 0x56, 0x54, 0, 0, 0, 0, 2, 0, 0, 0, 5 << 3 | 2, 0};
+    _cleanup_close_ int fd = folder_make("nobody");
+    uint32_t *uids;
+    size_t count;
+
+    put_core(fd, "core-1.img", user, sizeof(user));
+    folder_put(fd, "core-2.img", core, sizeof(core));
+    assert_int_equal(image_users(fd, &uids, &count), -EBADMSG);
+}
+
 static void refuses_ruins(void **state)
 {
     const uint8_t cut[] = {1 << 3};
@@ -110,9 +124,8 @@ static void refuses_ruins(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(finds_every_kind_of_id),
-        cmocka_unit_test(capabilities_are_roots),
-        cmocka_unit_test(looks_at_every_thread),
+        cmocka_unit_test(finds_every_kind_of_id), cmocka_unit_test(capabilities_are_roots),
+        cmocka_unit_test(looks_at_every_thread),  cmocka_unit_test(refuses_a_thread_of_nobody),
         cmocka_unit_test(refuses_ruins),
     };
 

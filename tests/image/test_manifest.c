@@ -161,6 +161,8 @@ static void one_file_of_a_name(void **state)
         {"a.img", "pages-1.img.zst", "pages-1.img"},
         {"pages-1.img.enc", "pages-1.img.zst.enc", "z.img"},
         {"pages-1.img", "b", "pages-1.img"},
+        {"a.img", "b.img", "pages-1.img.zst.zst"}, /* unpacked, it looks packed */
+        {"a.img", "b.img", "pages-1.img.enc.zst"},
     };
     static const char *const good[] = {"pages-1.img.zst", "pages-1.imh", "pages-1.im"};
     struct manifest m = sample_manifest("redis", 1, NULL, 0), *read = NULL;

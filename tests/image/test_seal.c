@@ -172,6 +172,22 @@ static void files_come_and_go(void **state)
     assert_int_equal(check(true, "inventory.img is not a file"), -EBADMSG);
 }
 
+/* And nobody waits for a writer of the FIFO. */
+static void only_files_are_sealed(void **state)
+{
+    struct manifest m = sample_manifest("redis", 1, NULL, 0);
+    _cleanup_close_ int fd = folder_make("odd");
+
+    m.images = NULL;
+    m.image_count = 0;
+    assert_int_equal(mkfifoat(fd, "core-1.img", 0600), 0);
+    assert_int_equal(seal_make(fd, NULL, &m), -EBADMSG);
+    assert_int_equal(unlinkat(fd, "core-1.img", 0), 0);
+    assert_int_equal(symlinkat("/etc/passwd", fd, "core-1.img"), 0);
+    assert_int_equal(seal_make(fd, NULL, &m), -EBADMSG);
+    assert_int_equal(m.image_count, 0);
+}
+
 static void put_parent(const char *target)
 {
     (void)unlinkat(dir_fd, "parent", 0);
@@ -209,9 +225,13 @@ static void full_image_has_no_parent(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        image_test(lists_what_belongs),       image_test(tells_every_byte),
-        image_test(every_change_is_found),    image_test(touched_file_is_hashed),
-        image_test(files_come_and_go),        image_test(parent_leads_where_it_should),
+        image_test(lists_what_belongs),
+        image_test(tells_every_byte),
+        image_test(every_change_is_found),
+        image_test(touched_file_is_hashed),
+        image_test(files_come_and_go),
+        image_test(only_files_are_sealed),
+        image_test(parent_leads_where_it_should),
         image_test(full_image_has_no_parent),
     };
 
