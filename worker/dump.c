@@ -1,31 +1,25 @@
-/* dump.c - one checkpoint from the freeze to its commit; outlives ckptd.
+/* dump.c - one checkpoint from the freeze to its image; outlives ckptd.
  *
  * Nothing is listed before the rename at the end: killed anywhere, this leaves a staging folder
  * that nobody holds, and ckptd sweeps it. */
+#include "worker/dump.h"
+
 #include "common/cleanup.h"
 #include "common/dump_request.h"
 #include "common/fs.h"
 #include "common/log.h"
 #include "common/session.h"
-#include "image/checkpoint.h"
-#include "image/delta.h"
-#include "image/image_scan.h"
 #include "image/image_timers.h"
 #include "image/layout.h"
-#include "image/seal.h"
-#include "image/stats.h"
 #include "worker/diagnose.h"
 #include "worker/explain.h"
-#include "worker/facts.h"
 #include "worker/files_keep.h"
 #include "worker/hook.h"
 #include "worker/kdat.h"
 #include "worker/netlock.h"
-#include "worker/open.h"
 #include "worker/real_ids.h"
 #include "worker/scratch.h"
 #include "worker/tree.h"
-#include "worker/worker.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -35,25 +29,6 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
-#include <time.h>
-
-#define DUMP_FOLDER     "dump" /* in the staging folder */
-#define FILES_SLOW_USEC (100 * USEC_PER_MSEC)
-
-struct dump {
-    struct ckpt_spec spec;
-    char id[CHECKPOINT_ID_SIZE];
-    char staging[40], final[24]; /* in service_fd: "staging-N", "N" */
-    struct opened at; /* store, service, keys; the chain of the parent, once it is needed */
-    int staging_fd;
-    int dump_fd; /* where criu writes: memory, or a folder in staging_fd */
-    struct criu_run run;
-    struct criu_result result;
-    struct image image;
-    struct manifest *manifest;
-    int files_error;      /* of files_keep(); `reason` says why */
-    struct reason reason; /* of the failure */
-};
 
 static void dump_done(struct dump *d)
 {
@@ -66,8 +41,7 @@ static void dump_done(struct dump *d)
     opened_done(&d->at);
 }
 
-/* A step failed by an error of the system. */
-static int failed(struct dump *d, const char *what, int error)
+int dump_failed(struct dump *d, const char *what, int error)
 {
     const char *cure = error == -ENOSPC ? explain("No space left on device") : "";
 
@@ -93,11 +67,11 @@ static int open_folders(struct dump *d, const struct worker_args *args)
     if (r < 0)
         return r;
     if (mkdirat(d->at.service_fd, d->staging, 0700) < 0 && errno != EEXIST)
-        return failed(d, d->staging, -errno);
+        return dump_failed(d, d->staging, -errno);
     if ((d->staging_fd = open_dir(d->at.service_fd, d->staging)) < 0)
-        return failed(d, d->staging, d->staging_fd);
+        return dump_failed(d, d->staging, d->staging_fd);
     if (flock(d->staging_fd, LOCK_EX | LOCK_NB) < 0)
-        return failed(d, d->staging, -errno);
+        return dump_failed(d, d->staging, -errno);
     (void)fcntl(d->staging_fd, F_SETFD, 0);
     return 0;
 }
@@ -111,13 +85,13 @@ static int write_worker_file(struct dump *d)
 
     r = proc_stat(getpid(), &start, NULL, NULL);
     if (r < 0)
-        return failed(d, LAYOUT_WORKER, r);
+        return dump_failed(d, LAYOUT_WORKER, r);
     snprintf(text, sizeof(text), "%d %" PRIu64 "\n", (int)getpid(), start);
     fd = openat(d->staging_fd, LAYOUT_WORKER, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (fd < 0)
-        return failed(d, LAYOUT_WORKER, -errno);
+        return dump_failed(d, LAYOUT_WORKER, -errno);
     r = fs_write_all(fd, text, strlen(text));
-    return r < 0 ? failed(d, LAYOUT_WORKER, r) : 0;
+    return r < 0 ? dump_failed(d, LAYOUT_WORKER, r) : 0;
 }
 
 static int begin(struct dump *d, const struct worker_args *args)
@@ -126,13 +100,13 @@ static int begin(struct dump *d, const struct worker_args *args)
 
     r = dump_request_read(args->spec_fd, &d->spec);
     if (r < 0)
-        return failed(d, "the request", r);
+        return dump_failed(d, "the request", r);
     checkpoint_id_format(d->spec.name, args->number, d->id);
     snprintf(d->staging, sizeof(d->staging), LAYOUT_STAGING "%" PRIu64, args->number);
     snprintf(d->final, sizeof(d->final), "%" PRIu64, args->number);
     d->manifest = calloc(1, sizeof(*d->manifest));
     if (!d->manifest)
-        return failed(d, "manifest", -ENOMEM);
+        return dump_failed(d, MANIFEST_FILE, -ENOMEM);
     r = open_folders(d, args);
     return r < 0 ? r : write_worker_file(d);
 }
@@ -147,7 +121,7 @@ static int pre_checkpoint(struct dump *d)
         return 0;
     r = hook_run(command, "PERDURE_CHECKPOINT", d->id, d->spec.pid, why, sizeof(why));
     if (r < 0)
-        return failed(d, "PreCheckpoint=", r);
+        return dump_failed(d, "PreCheckpoint=", r);
     if (r > 0) {
         reason_set(&d->reason, "no checkpoint is taken when PreCheckpoint= fails; run it by hand",
                    "PreCheckpoint=%s %s", command, why);
@@ -208,14 +182,14 @@ static int open_disk(struct dump *d)
         r = -errno;
     if (r == 0)
         r = d->dump_fd = open_dir(d->staging_fd, DUMP_FOLDER);
-    return r < 0 ? failed(d, DUMP_FOLDER, r) : 0;
+    return r < 0 ? dump_failed(d, DUMP_FOLDER, r) : 0;
 }
 
 static int open_memory(struct dump *d)
 {
     int r = d->dump_fd = scratch_memory(d->spec.staging_max);
 
-    return r < 0 ? failed(d, "memory for the dump (Staging=)", r) : 0;
+    return r < 0 ? dump_failed(d, "memory for the dump (Staging=)", r) : 0;
 }
 
 /* Twice when there is no word why the first time: then talkative. */
@@ -239,6 +213,17 @@ static bool memory_was_full(const struct dump *d)
     struct statfs st;
 
     return fstatfs(d->dump_fd, &st) == 0 && st.f_type == TMPFS_MAGIC && st.f_bavail == 0;
+}
+
+/* CRIU speaks of a device without space, and the disk is not meant. */
+static int explain_small_memory(struct dump *d)
+{
+    reason_done(&d->reason);
+    reason_set(&d->reason, "raise StagingMax=, or write Staging=auto or Staging=disk",
+               "checkpoint %s: the dump does not fit into the %llu MB of memory that Staging=tmpfs "
+               "may take (StagingMax=)",
+               d->id, (unsigned long long)(d->spec.staging_max >> 20));
+    return -ENOSPC;
 }
 
 static int dump_service(struct dump *d, const struct worker_args *args)
@@ -267,8 +252,10 @@ static int dump_service(struct dump *d, const struct worker_args *args)
     if (r < 0)
         return r;
     r = dump_into_folder(d);
-    if (r == 0 || d->spec.staging != STAGING_AUTO || !memory_was_full(d))
+    if (r == 0 || d->spec.staging == STAGING_DISK || !memory_was_full(d))
         return r;
+    if (d->spec.staging == STAGING_TMPFS)
+        return explain_small_memory(d);
     reason_done(&d->reason);
     d->dump_fd = fd_close(d->dump_fd);
     r = open_disk(d);
@@ -292,7 +279,7 @@ static int check_pipes(struct dump *d)
             continue;
         r = tree_pipe_peer(image->pipes[i].inode, d->spec.pid, &peer);
         if (r < 0)
-            return failed(d, "/proc", r);
+            return dump_failed(d, "/proc", r);
         if (r == 0)
             continue; /* broken before the dump, broken after the restore */
         tree_comm(peer, comm);
@@ -313,7 +300,7 @@ static int check_image(struct dump *d)
     if (r == 0)
         r = image_scan(d->dump_fd, &d->image);
     if (r < 0)
-        return failed(d, "the new image cannot be read", r);
+        return dump_failed(d, "the new image cannot be read", r);
     if (d->image.mounts) {
         reason_set(&d->reason,
                    "run it and supervisord in one mount namespace (no Private*= or Protect*= in "
@@ -322,129 +309,6 @@ static int check_image(struct dump *d)
         return -EXDEV;
     }
     return check_pipes(d);
-}
-
-/* ---- what is stored ---- */
-
-/* Of this process alone: criu is a child. */
-static uint64_t own_cpu_usec(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
-    return (uint64_t)ts.tv_sec * USEC_PER_SEC + (uint64_t)ts.tv_nsec / 1000;
-}
-
-/* A parent that cannot be had any more costs space, not the checkpoint. */
-static void open_parent(struct dump *d, const struct worker_args *args)
-{
-    _cleanup_(reason_done) struct reason reason = {};
-
-    if (!args->parent)
-        return;
-    if (chain_open(d->at.service_fd, d->spec.name, args->parent, d->at.keys, &d->at.chain,
-                   &reason) < 0)
-        log_warning("%s: written in full: %s", d->id, reason_why(&reason));
-}
-
-/* The dump, or what of it differs from the parent, goes to the disk. */
-static int store_image(struct dump *d, const struct worker_args *args)
-{
-    const struct image_dir dump = {.fd = d->dump_fd};
-    struct delta_options options = {.form.encrypt = d->spec.encrypt, .keys = d->at.keys};
-    struct delta_stats stats;
-    uint64_t begin;
-    char link[32];
-    int r;
-
-    open_parent(d, args);
-    begin = own_cpu_usec();
-    if (d->at.chain.count > 0) {
-        snprintf(link, sizeof(link), "../%" PRIu64, args->parent);
-        options.parent_link = link;
-        d->manifest->parent = args->parent;
-    }
-    r = delta_make(&dump, 1, d->at.chain.dirs, d->at.chain.count, d->staging_fd, &options, &stats);
-    if (r < 0)
-        return failed(d, "writing the image", r);
-    d->manifest->delta_cpu_usec = own_cpu_usec() - begin;
-    d->manifest->pages = stats.pages;
-    d->manifest->pages_stored = stats.stored - stats.zero;
-    r = files_keep_store(d->staging_fd, d->manifest, &options.form, d->at.keys);
-    if (r < 0)
-        return failed(d, "keeping the service's files", r);
-    d->dump_fd = fd_close(d->dump_fd);
-    r = fs_remove_all(d->staging_fd, DUMP_FOLDER);
-    return r < 0 ? failed(d, DUMP_FOLDER, r) : 0;
-}
-
-/* ---- commit ---- */
-
-static int fill_manifest(struct dump *d, const struct worker_args *args)
-{
-    struct manifest *m = d->manifest;
-    uint64_t real = now_realtime_usec(), boot = now_boottime_usec();
-    struct dump_stats stats;
-    int r, version;
-
-    r = stats_dump_read(d->staging_fd, &stats);
-    if (r < 0)
-        return failed(d, STATS_DUMP_FILE, r);
-    m->number = args->number;
-    m->frozen_usec = stats.frozen_usec;
-    m->dump_usec = d->result.usec;
-    m->time_realtime = facts_freeze_time(d->dump_fd, real - d->result.usec);
-    m->time_boot = boot - (real > m->time_realtime ? real - m->time_realtime : 0);
-    version = kdat_version(args->criu);
-    m->criu_version = version > 0 ? (unsigned)version : 0;
-    m->pid = d->spec.pid;
-    memcpy(m->pipe_inode, d->spec.pipe_inode, sizeof(m->pipe_inode));
-    m->tcp_established = d->spec.tcp_established;
-    m->file_locks = d->spec.file_locks;
-    m->pid_namespace = d->spec.pid_namespace;
-    m->ghost_limit = d->spec.ghost_limit;
-    m->service = strdup(d->spec.name);
-    m->restored_from = strdup(d->spec.restored_from);
-    m->criu_git = strdup("");
-    if (!m->service || !m->restored_from || !m->criu_git)
-        return failed(d, MANIFEST_FILE, -ENOMEM);
-    m->files_mode = d->spec.files;
-    if (m->files_usec > FILES_SLOW_USEC)
-        log_warning("%s: %llu ms of the freeze went into its files; see SnapshotPaths=", d->id,
-                    (unsigned long long)(m->files_usec / USEC_PER_MSEC));
-    r = facts_host(m);
-    if (r == 0 && m->files_mode == FILES_IGNORE) /* else it was done while frozen */
-        r = facts_files(&d->image, m);
-    if (r == 0 && m->file_count == 0) /* there is always a program: nobody asked us then */
-        r = -ENODATA;
-    return r < 0 ? failed(d, "facts of the host", r) : 0;
-}
-
-static int commit(struct dump *d)
-{
-    uint64_t begin = own_cpu_usec();
-    int r;
-
-    r = seal_make(d->staging_fd, LAYOUT_WORKER, d->manifest);
-    if (r == -ENOSYS) {
-        reason_set(&d->reason, "install libssl3 (OpenSSL)", "libcrypto cannot be loaded");
-        return r;
-    }
-    if (r < 0)
-        return failed(d, "hashing the image", r);
-    d->manifest->hash_cpu_usec = own_cpu_usec() - begin;
-    r = manifest_write(d->staging_fd, d->manifest, d->at.keys);
-    if (r < 0)
-        return failed(d, MANIFEST_FILE, r);
-    if (unlinkat(d->staging_fd, LAYOUT_WORKER, 0) < 0)
-        return failed(d, LAYOUT_WORKER, -errno);
-    r = fs_sync_dir(d->staging_fd, NULL);
-    if (r < 0)
-        return failed(d, d->staging, r);
-    if (renameat2(d->at.service_fd, d->staging, d->at.service_fd, d->final, RENAME_NOREPLACE) < 0)
-        return failed(d, "renaming the staging folder", -errno);
-    r = fs_sync_dir(d->at.service_fd, NULL);
-    return r < 0 ? failed(d, "syncing the store", r) : 0;
 }
 
 /* Another program's criu throws our cache away when it finds it: made again in time for the next
@@ -474,11 +338,7 @@ static int make_checkpoint(struct dump *d, const struct worker_args *args)
     r = check_image(d);
     if (r < 0)
         return r;
-    r = fill_manifest(d, args);
-    if (r < 0)
-        return r;
-    r = store_image(d, args);
-    return r < 0 ? r : commit(d);
+    return dump_commit(d, args);
 }
 
 int worker_dump(const struct worker_args *args)

@@ -8,6 +8,7 @@
 #include "image/seal.h"
 #include "worker/archive_json.h"
 #include "worker/background.h"
+#include "worker/claim.h"
 #include "worker/explain.h"
 #include "worker/open.h"
 #include "worker/scratch.h"
@@ -17,8 +18,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 
 #define ZSTD_LEVEL  3
 #define EXTRA_BYTES (64ULL << 20) /* in memory, for all that is not pages */
@@ -39,7 +38,7 @@ struct exporter {
 static void export_done(struct exporter *e)
 {
     if (e->on_disk)
-        (void)fs_remove_all(e->at.service_fd, e->folder);
+        claim_remove(e->at.service_fd, e->folder, e->image_fd);
     for (size_t i = 0; i < e->manifest.image_count; i++)
         free(e->manifest.images[i].name);
     free(e->manifest.images);
@@ -110,35 +109,14 @@ static int check(struct exporter *e)
     return 0;
 }
 
-/* What a killed export has left there goes; -EBUSY: one is at work. */
-static int remove_left(struct exporter *e)
-{
-    _cleanup_close_ int fd =
-        openat(e->at.service_fd, e->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-
-    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0)
-        return errno == EWOULDBLOCK ? -EBUSY : -errno;
-    return fs_remove_all(e->at.service_fd, e->folder);
-}
-
 static int open_disk(struct exporter *e)
 {
-    int fd, r;
+    int fd;
 
     snprintf(e->folder, sizeof(e->folder), LAYOUT_UNPACK "%" PRIu64,
              (uint64_t)LAYOUT_EXPORT + e->args->number);
-    if ((r = remove_left(e)) < 0)
-        return r;
-    if (mkdirat(e->at.service_fd, e->folder, 0700) < 0)
-        return -errno;
-    fd = openat(e->at.service_fd, e->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0)
-        return -errno;
-    if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-        fd_close(fd);
-        return -EBUSY;
-    }
-    e->on_disk = true;
+    fd = claim_folder(e->at.service_fd, e->folder);
+    e->on_disk = fd >= 0;
     return fd;
 }
 

@@ -16,6 +16,7 @@
 #include "image/seal.h"
 #include "worker/archive_json.h"
 #include "worker/background.h"
+#include "worker/claim.h"
 #include "worker/explain.h"
 #include "worker/open.h"
 #include "worker/scratch.h"
@@ -198,6 +199,30 @@ static int check_users(struct import *m)
     return 0;
 }
 
+/* ---- whose files ---- */
+
+/* A restore puts those back that the image has a copy of, with root's rights: only what the
+ * service's user could do himself. */
+static int check_files(struct import *m)
+{
+    for (size_t i = 0; i < m->in.manifest->file_count; i++) {
+        const struct manifest_file *file = &m->in.manifest->files[i];
+
+        if (file->deleted || !file->snapshot[0])
+            continue;
+        if ((int64_t)file->uid != m->args->uid) {
+            reason_set(&m->reason, "import it for a service whose policy has that User=",
+                       "the image would write %s, a file of user %" PRIu32
+                       ", the service %s runs as user %" PRId64,
+                       file->path, file->uid, m->args->name, m->args->uid);
+            return -EPERM;
+        }
+        if (file->mode & ~(uint32_t)ACCESSPERMS)
+            return refused(m, "a file with permissions that no checkpoint keeps");
+    }
+    return 0;
+}
+
 /* ---- the checkpoint ---- */
 
 /* Written anew from what it holds: numbers of pages are counted, not believed. */
@@ -263,6 +288,19 @@ static int pin(struct import *m)
     return r < 0 ? failed(m, mark, r) : 0;
 }
 
+/* Killed in between, it is swept by ckptd, marks and all. */
+static void clean_up(struct import *m)
+{
+    char mark[48];
+
+    snprintf(mark, sizeof(mark), "%s" LAYOUT_PINNED, m->final);
+    /* Not after the rename: then it is there, and pinned. */
+    if (m->staging_fd < 0 || faccessat(m->at.service_fd, m->staging, F_OK, 0) < 0)
+        return;
+    (void)unlinkat(m->at.service_fd, mark, 0);
+    claim_remove(m->at.service_fd, m->staging, m->staging_fd);
+}
+
 static int commit(struct import *m)
 {
     int r;
@@ -284,7 +322,7 @@ static int commit(struct import *m)
 static int import(struct import *m)
 {
     static int (*const steps[])(struct import * m) = {
-        receive, check_users, write_image, fill_manifest, pin, commit,
+        receive, check_users, check_files, write_image, fill_manifest, pin, commit,
     };
     int r;
 
@@ -311,8 +349,7 @@ int worker_import(const struct worker_args *args)
     snprintf(m.staging, sizeof(m.staging), LAYOUT_STAGING "%" PRIu64, args->number);
     snprintf(m.final, sizeof(m.final), "%" PRIu64, args->number);
     if (import(&m) < 0) {
-        if (m.staging_fd >= 0)
-            (void)fs_remove_all(m.at.service_fd, m.staging);
+        clean_up(&m);
         return report_failure(args, &m.reason);
     }
     result = archive_json_imported(m.id, m.in.manifest->bytes, m.uids, m.uid_count);

@@ -7,68 +7,47 @@
 #include <errno.h>
 #include <getopt.h>
 #include <signal.h>
+#include <stddef.h>
 #include <string.h>
 
 #define USAGE 2
 
-enum option_value {
-    OPTION_CRIU = 1,
-    OPTION_STORE,
-    OPTION_NAME,
-    OPTION_NUMBER,
-    OPTION_OTHER_NAME,
-    OPTION_OTHER_NUMBER,
-    OPTION_PARENT,
-    OPTION_KEYS,
-    OPTION_ZSTD,
-    OPTION_ENCRYPT,
-    OPTION_DIR,
-    OPTION_SPEC_FD,
-    OPTION_REPORT_FD,
-    OPTION_FILE_FD,
-    OPTION_TRUST,
-    OPTION_UID,
-    OPTION_MAX_BYTES,
-    OPTION_NICE,
-    OPTION_POST_RESTORE,
-    OPTION_POST_RESTORE_SIGNAL,
-    OPTION_TCP_ESTABLISHED,
-    OPTION_VERIFY_ALWAYS,
-    OPTION_FILES,
-};
+enum kind { TEXT, FLAG, INT, NUMBER, LEVEL, UID, FILES_MODE };
 
-static const struct option options[] = {
-    {"criu", required_argument, NULL, OPTION_CRIU},
-    {"store", required_argument, NULL, OPTION_STORE},
-    {"name", required_argument, NULL, OPTION_NAME},
-    {"number", required_argument, NULL, OPTION_NUMBER},
-    {"other-name", required_argument, NULL, OPTION_OTHER_NAME},
-    {"other-number", required_argument, NULL, OPTION_OTHER_NUMBER},
-    {"parent", required_argument, NULL, OPTION_PARENT},
-    {"keys", required_argument, NULL, OPTION_KEYS},
-    {"zstd", required_argument, NULL, OPTION_ZSTD},
-    {"encrypt", no_argument, NULL, OPTION_ENCRYPT},
-    {"dir", required_argument, NULL, OPTION_DIR},
-    {"spec-fd", required_argument, NULL, OPTION_SPEC_FD},
-    {"report-fd", required_argument, NULL, OPTION_REPORT_FD},
-    {"file-fd", required_argument, NULL, OPTION_FILE_FD},
-    {"trust", no_argument, NULL, OPTION_TRUST},
-    {"uid", required_argument, NULL, OPTION_UID},
-    {"max-bytes", required_argument, NULL, OPTION_MAX_BYTES},
-    {"nice", required_argument, NULL, OPTION_NICE},
-    {"post-restore", required_argument, NULL, OPTION_POST_RESTORE},
-    {"post-restore-signal", required_argument, NULL, OPTION_POST_RESTORE_SIGNAL},
-    {"tcp-established", no_argument, NULL, OPTION_TCP_ESTABLISHED},
-    {"verify-always", no_argument, NULL, OPTION_VERIFY_ALWAYS},
-    {"files", required_argument, NULL, OPTION_FILES},
-    {},
+/* Where each option goes. */
+#define OPTION(name, kind, member)                       \
+    {                                                    \
+        name, kind, offsetof(struct worker_args, member) \
+    }
+static const struct {
+    const char *name;
+    enum kind kind;
+    size_t offset;
+} options[] = {
+    OPTION("criu", TEXT, criu),
+    OPTION("store", TEXT, store),
+    OPTION("name", TEXT, name),
+    OPTION("number", NUMBER, number),
+    OPTION("other-name", TEXT, other_name),
+    OPTION("other-number", NUMBER, other_number),
+    OPTION("parent", NUMBER, parent),
+    OPTION("keys", TEXT, keys),
+    OPTION("zstd", LEVEL, zstd),
+    OPTION("encrypt", FLAG, encrypt),
+    OPTION("dir", TEXT, dir),
+    OPTION("spec-fd", INT, spec_fd),
+    OPTION("report-fd", INT, report_fd),
+    OPTION("file-fd", INT, file_fd),
+    OPTION("trust", FLAG, trust),
+    OPTION("uid", UID, uid),
+    OPTION("max-bytes", NUMBER, max_bytes),
+    OPTION("nice", INT, nice),
+    OPTION("post-restore", TEXT, post_restore),
+    OPTION("post-restore-signal", INT, post_restore_signal),
+    OPTION("tcp-established", FLAG, tcp_established),
+    OPTION("verify-always", FLAG, verify_always),
+    OPTION("files", FILES_MODE, files),
 };
-
-/* Our own daemons wrote these numbers. */
-static uint64_t number(const char *text)
-{
-    return strtoull(text, NULL, 10);
-}
 
 static int parse_files_mode(const char *word, enum files_mode *ret)
 {
@@ -85,89 +64,51 @@ static int parse_files_mode(const char *word, enum files_mode *ret)
     return -EINVAL;
 }
 
-static int take_option(int option, const char *value, struct worker_args *args)
+/* Our own daemons wrote these numbers. */
+static int take_option(enum kind kind, const char *value, void *to)
 {
-    switch ((enum option_value)option) {
-    case OPTION_CRIU:
-        args->criu = value;
+    switch (kind) {
+    case TEXT:
+        *(const char **)to = value;
         return 0;
-    case OPTION_STORE:
-        args->store = value;
+    case FLAG:
+        *(bool *)to = true;
         return 0;
-    case OPTION_NAME:
-        args->name = value;
+    case INT:
+        *(int *)to = atoi(value);
         return 0;
-    case OPTION_NUMBER:
-        args->number = number(value);
+    case NUMBER:
+        *(uint64_t *)to = strtoull(value, NULL, 10);
         return 0;
-    case OPTION_OTHER_NAME:
-        args->other_name = value;
+    case LEVEL:
+        *(uint32_t *)to = (uint32_t)strtoul(value, NULL, 10);
         return 0;
-    case OPTION_OTHER_NUMBER:
-        args->other_number = number(value);
+    case UID:
+        *(int64_t *)to = strtoll(value, NULL, 10);
         return 0;
-    case OPTION_PARENT:
-        args->parent = number(value);
-        return 0;
-    case OPTION_KEYS:
-        args->keys = value;
-        return 0;
-    case OPTION_ZSTD:
-        args->zstd = (uint32_t)number(value);
-        return 0;
-    case OPTION_ENCRYPT:
-        args->encrypt = true;
-        return 0;
-    case OPTION_DIR:
-        args->dir = value;
-        return 0;
-    case OPTION_SPEC_FD:
-        args->spec_fd = atoi(value);
-        return 0;
-    case OPTION_REPORT_FD:
-        args->report_fd = atoi(value);
-        return 0;
-    case OPTION_FILE_FD:
-        args->file_fd = atoi(value);
-        return 0;
-    case OPTION_TRUST:
-        args->trust = true;
-        return 0;
-    case OPTION_UID:
-        args->uid = (int64_t)number(value);
-        return 0;
-    case OPTION_MAX_BYTES:
-        args->max_bytes = number(value);
-        return 0;
-    case OPTION_NICE:
-        args->nice = atoi(value);
-        return 0;
-    case OPTION_POST_RESTORE:
-        args->post_restore = value;
-        return 0;
-    case OPTION_POST_RESTORE_SIGNAL:
-        args->post_restore_signal = atoi(value);
-        return 0;
-    case OPTION_TCP_ESTABLISHED:
-        args->tcp_established = true;
-        return 0;
-    case OPTION_VERIFY_ALWAYS:
-        args->verify_always = true;
-        return 0;
-    case OPTION_FILES:
-        return parse_files_mode(value, &args->files);
+    case FILES_MODE:
+        return parse_files_mode(value, to);
     }
     return -EINVAL;
 }
 
 static int parse(int argc, char *argv[], struct worker_args *args)
 {
-    int c;
+    struct option list[ELEMENTS(options) + 1] = {};
+    int i;
 
-    while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)
-        if (take_option(c, optarg, args) < 0)
+    for (size_t n = 0; n < ELEMENTS(options); n++) {
+        list[n].name = options[n].name;
+        list[n].has_arg = options[n].kind == FLAG ? no_argument : required_argument;
+    }
+    for (;;) {
+        int c = getopt_long(argc, argv, "", list, &i);
+
+        if (c < 0)
+            return optind == argc ? 0 : -EINVAL;
+        if (c != 0 || take_option(options[i].kind, optarg, (char *)args + options[i].offset) < 0)
             return -EINVAL;
-    return optind == argc ? 0 : -EINVAL;
+    }
 }
 
 static unsigned given(const struct worker_args *args)

@@ -10,6 +10,7 @@
 #include "image/layout.h"
 #include "image/seal.h"
 #include "worker/background.h"
+#include "worker/claim.h"
 #include "worker/open.h"
 
 #include <errno.h>
@@ -95,17 +96,8 @@ static int open_all(struct rebase *b)
 
 static int make_folder(struct rebase *b)
 {
-    int r = fs_remove_all(b->at.service_fd, b->folder);
-
-    if (r < 0)
-        return failed(b, b->folder, r);
-    if (mkdirat(b->at.service_fd, b->folder, 0700) < 0)
-        return failed(b, b->folder, -errno);
-    b->out_fd =
-        openat(b->at.service_fd, b->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    if (b->out_fd < 0 || flock(b->out_fd, LOCK_EX | LOCK_NB) < 0)
-        return failed(b, b->folder, -errno);
-    return 0;
+    b->out_fd = claim_folder(b->at.service_fd, b->folder);
+    return b->out_fd < 0 ? failed(b, b->folder, b->out_fd) : 0;
 }
 
 static void on_progress(uint64_t done, uint64_t total, void *data)
@@ -191,7 +183,11 @@ static int exchange(struct rebase *b)
         return failed(b, "exchanging the folders", -errno);
     r = fs_sync_dir(b->at.service_fd, NULL);
     (void)flock(b->out_fd, LOCK_UN);
-    return r < 0 ? failed(b, "syncing the store", r) : 0;
+    /* The old form stays as long as it may be what a power loss leaves us with. */
+    if (r < 0)
+        return failed(b, "syncing the store", r);
+    claim_remove(b->at.service_fd, b->folder, b->at.chain.dirs[0].fd);
+    return 0;
 }
 
 static int rebase(struct rebase *b)
@@ -214,7 +210,7 @@ int worker_rebase(const struct worker_args *args)
     snprintf(b.folder, sizeof(b.folder), LAYOUT_REBASE "%" PRIu64, args->number);
     snprintf(b.final, sizeof(b.final), "%" PRIu64, args->number);
     r = rebase(&b);
-    if (b.out_fd >= 0)
-        (void)fs_remove_all(b.at.service_fd, b.folder);
+    if (r < 0)
+        claim_remove(b.at.service_fd, b.folder, b.out_fd);
     return r < 0 ? report_failure(args, &b.reason) : report_result(args, "");
 }

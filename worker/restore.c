@@ -11,6 +11,7 @@
 #include "image/layout.h"
 #include "image/restorable.h"
 #include "image/seal.h"
+#include "worker/claim.h"
 #include "worker/criu_log.h"
 #include "worker/diagnose.h"
 #include "worker/explain.h"
@@ -27,7 +28,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 
 #define LOG_NAME           "restore.log"
@@ -53,7 +53,7 @@ struct restore {
 static void restore_done(struct restore *r)
 {
     if (r->unpacked)
-        (void)fs_remove_all(r->at.service_fd, r->unpack);
+        claim_remove(r->at.service_fd, r->unpack, r->images_fd);
     reason_done(&r->reason);
     fd_close(r->work_fd);
     fd_close(r->images_fd);
@@ -122,23 +122,14 @@ static uint64_t image_bytes(const struct restore *r)
 /* On the disk where memory is short; locked, so that nobody takes it for garbage. */
 static int make_unpack_folder(struct restore *r)
 {
-    int fd, error;
+    int fd;
 
     fd = scratch_memory(image_bytes(r) + UNPACK_EXTRA_BYTES);
     if (fd >= 0 && scratch_memory_available() > image_bytes(r) + UNPACK_EXTRA_BYTES)
         return fd;
     fd_close(fd);
-    if ((error = fs_remove_all(r->at.service_fd, r->unpack)) < 0)
-        return error;
-    if (mkdirat(r->at.service_fd, r->unpack, 0700) < 0)
-        return -errno;
-    r->unpacked = true;
-    fd = openat(r->at.service_fd, r->unpack, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0) {
-        error = -errno;
-        fd_close(fd);
-        return error;
-    }
+    fd = claim_folder(r->at.service_fd, r->unpack);
+    r->unpacked = fd >= 0;
     return fd;
 }
 
@@ -255,9 +246,15 @@ static bool may_be_free_soon(struct restore *r)
     return false;
 }
 
+/* The list of files in an imported image is somebody else's word: nothing of this host is changed
+ * by it. */
 static enum worker_result put_files_back(struct restore *r)
 {
-    return files_check_and_put_back(&r->at.chain.dirs[0], r->args->files, &r->reason);
+    enum files_mode mode = r->args->files;
+
+    if (manifest(r)->imported && mode != FILES_REFUSE)
+        mode = FILES_IGNORE;
+    return files_check_and_put_back(&r->at.chain.dirs[0], mode, &r->reason);
 }
 
 static enum worker_result run_criu(struct restore *r)

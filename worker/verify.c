@@ -161,6 +161,22 @@ static int add_verdict(struct verify *v, const char *name, uint64_t number, int 
     return json_array_append_new(v->checkpoints, verdict) == 0 ? 0 : -ENOMEM;
 }
 
+/* Where one checkpoint is asked for, others may depend on the same damage. */
+static int add_parents(struct verify *v, const char *name, const struct chain *chain)
+{
+    for (size_t i = 1; i < chain->count && v->args->number; i++) {
+        const struct link *link = find_link(v, chain->numbers[i]);
+        int r;
+
+        if (!link || link->error == 0)
+            continue;
+        r = add_verdict(v, name, link->number, link->error, &link->reason);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
 /* One that was removed since it was listed is not spoken of. */
 static int verify_checkpoint(struct verify *v, const char *name, uint64_t number)
 {
@@ -171,8 +187,10 @@ static int verify_checkpoint(struct verify *v, const char *name, uint64_t number
     error = chain_open(v->at.service_fd, name, number, v->at.keys, &chain, &reason);
     if (error == 0)
         error = check_chain(v, name, &chain, &reason);
-    chain_done(&chain);
     r = error == -ENOENT ? 0 : add_verdict(v, name, number, error, &reason);
+    if (r == 0)
+        r = add_parents(v, name, &chain);
+    chain_done(&chain);
     reason_done(&reason);
     return r;
 }

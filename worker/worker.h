@@ -1,5 +1,6 @@
 /* worker.h - the modes of ckpt-worker; each returns the program's exit status. What each needs of
- * the arguments is the tables in main.c and archive_main.c; what they report is in image/layout.h. */
+ * the arguments is the tables in main.c and archive_main.c; what they report is in image/layout.h.
+ */
 #pragma once
 
 #include "common/ckpt_spec.h"
@@ -23,9 +24,9 @@ struct worker_args {
     int spec_fd, report_fd; /* --spec-fd, --report-fd */
     int file_fd;            /* --file-fd: the archive (export, import) or the folder (unpack) */
     bool trust;             /* --trust: import */
-    int64_t uid;            /* --uid: import: the only user whose processes may be in it; -1: none */
-    uint64_t max_bytes;     /* --max-bytes: import: what may be written; 0: all but a reserve */
-    int nice;               /* --nice: of background work; I/O priority goes with it */
+    int64_t uid;        /* --uid: import: the only user whose processes may be in it; -1: none */
+    uint64_t max_bytes; /* --max-bytes: import: what may be written; 0: all but a reserve */
+    int nice;           /* --nice: of background work; I/O priority goes with it */
 
     /* restore; appended by the engine, out of the policy */
     const char *post_restore;

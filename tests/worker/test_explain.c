@@ -59,7 +59,8 @@ static const struct {
     {"Error (criu/files-reg.c:2175): File tmp/t.db has bad size 114688 (expect 61440)",
      "Files=truncate"},
     {"Error (criu/pie/parasite.c:634): Can't create a directory (-13)", "PidNamespace=no"},
-    {"Error (criu/pie/parasite.c:641): can't dump unprivileged task whose /proc doesn't belong to it",
+    {"Error (criu/pie/parasite.c:641): can't dump unprivileged task whose /proc doesn't belong to "
+     "it",
      "PidNamespace=no"},
     {"Error (criu/files-reg.c:1226): Unaccessible path opened 65024:77, need 65024:78",
      "another file's"},

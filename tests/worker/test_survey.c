@@ -3,6 +3,7 @@
 #include "worker/survey.h"
 
 #include "common/fs.h"
+#include "tests/image/pb_writer.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,62 +22,10 @@ static char folder[] = "/tmp/perdure-test-survey-XXXXXX";
 static char data[64], fifo[64]; /* of the host: a file of 10 bytes, a FIFO */
 static int dir_fd = -1;
 
-/* ---- a protobuf writer of a few lines ---- */
-
-struct buffer {
-    uint8_t bytes[2048];
-    size_t size;
-};
-
-static void put(struct buffer *b, const void *bytes, size_t size)
-{
-    assert_true(b->size + size <= sizeof(b->bytes));
-    memcpy(b->bytes + b->size, bytes, size);
-    b->size += size;
-}
-
-static void put_varint(struct buffer *b, uint64_t value)
-{
-    do {
-        uint8_t byte = (uint8_t)((value & 0x7f) | (value > 0x7f ? 0x80 : 0));
-
-        put(b, &byte, 1);
-        value >>= 7;
-    } while (value > 0);
-}
-
-static void put_number(struct buffer *b, unsigned field, uint64_t value)
-{
-    put_varint(b, field << 3);
-    put_varint(b, value);
-}
-
-static void put_bytes(struct buffer *b, unsigned field, const void *bytes, size_t size)
-{
-    put_varint(b, field << 3 | 2);
-    put_varint(b, size);
-    put(b, bytes, size);
-}
-
-static void put_message(struct buffer *b, unsigned field, const struct buffer *message)
-{
-    put_bytes(b, field, message->bytes, message->size);
-}
-
-static void put_record(struct buffer *file, const struct buffer *message)
-{
-    uint32_t size = (uint32_t)message->size;
-
-    put(file, &size, sizeof(size));
-    put(file, message->bytes, message->size);
-}
-
 static void begin(struct buffer *b)
 {
-    static const uint32_t magics[] = {0x54564319u, 0x12345678u};
-
     b->size = 0;
-    put(b, magics, sizeof(magics));
+    put_head(b, 0x12345678);
 }
 
 static void save(const char *name, const struct buffer *b)
@@ -107,7 +56,7 @@ static void put_reg(unsigned id, const char *name, unsigned flags, uint64_t size
 
     put_number(&reg, 1, id);
     put_number(&reg, 2, flags);
-    put_bytes(&reg, 6, name, strlen(name));
+    put_text(&reg, 6, name);
     put_number(&reg, 8, size);
     put_number(&reg, 10, mode);
     if (build_id)
