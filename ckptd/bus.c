@@ -148,7 +148,7 @@ static void on_criu_known(void *userdata)
 static void disconnect(struct bus_server *server)
 {
     pending_drop_all(server);
-    bus_drop_errands(server);
+    bus_detach_errands(server);
     server->post = sd_event_source_disable_unref(server->post);
     server->bus = peer_close(server->bus);
     if (server->manager)
@@ -207,6 +207,7 @@ struct bus_server *bus_server_free(struct bus_server *server)
     if (!server)
         return NULL;
     server->manager = NULL;
+    bus_drop_errands(server);
     disconnect(server);
     free(server);
     return NULL;

@@ -121,6 +121,9 @@ static int mark(sd_bus_message *m, struct bus_server *server, enum checkpoint_ma
     r = checkpoint_id_parse(id, &name, &number);
     if (r == 0)
         r = store_mark(manager_store(server->manager), name, number, which, why);
+    /* The damage may be a parent's, and others depend on that. */
+    if (r == 0 && which == MARK_CORRUPT)
+        manager_doubt(server->manager, name, number);
     if (r == -EINVAL || r == -ENOENT)
         return bad_id(error, id);
     return r < 0 ? r : sd_bus_reply_method_return(m, "");

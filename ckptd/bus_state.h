@@ -45,5 +45,6 @@ int bus_rotate_key(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int bus_unpack(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int bus_export(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int bus_import(sd_bus_message *m, void *userdata, sd_bus_error *error);
-/* Nobody waits for their answers any more. */
+/* The engine is gone: they go on, and what they find out is learnt all the same. */
+void bus_detach_errands(struct bus_server *server);
 void bus_drop_errands(struct bus_server *server);

@@ -2,23 +2,23 @@
  * what that says. */
 #include "ckptd/bus_state.h"
 
-#include "ckptd/json.h"
+#include "ckptd/command.h"
 #include "ckptd/task.h"
 #include "common/cleanup.h"
 #include "common/dirs.h"
 #include "common/strv.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <string.h>
 
 /* A command on its way. */
 struct errand {
     struct bus_server *server;
-    sd_bus_message *call;
-    char *subject; /* the id or name it is about, "" all */
+    sd_bus_message *call; /* NULL: the engine that asked is gone */
+    char *subject;        /* the id or name it is about, "" all */
     struct task *task;
-    void (*learn)(struct errand *errand, const char *result); /* before it is answered; or NULL */
+    /* Before it is answered; `result` NULL: it failed. Itself NULL: there is nothing to learn. */
+    void (*learn)(struct errand *errand, const char *result);
     struct errand *next;
 };
 
@@ -28,6 +28,12 @@ static void errand_free(struct errand *errand)
     sd_bus_message_unref(errand->call);
     free(errand->subject);
     free(errand);
+}
+
+void bus_detach_errands(struct bus_server *server)
+{
+    for (struct errand *e = server->errands; e; e = e->next)
+        e->call = sd_bus_message_unref(e->call);
 }
 
 void bus_drop_errands(struct bus_server *server)
@@ -43,74 +49,66 @@ static void on_progress(uint64_t done, uint64_t total, void *userdata)
 {
     const struct errand *e = userdata;
 
+    if (!e->call)
+        return;
     (void)sd_bus_emit_signal(e->server->bus, CKPT_PATH, CKPT_IFACE, CKPT_PROGRESS, "sstt",
                              sd_bus_message_get_member(e->call), e->subject, done, total);
 }
 
-static void on_done(struct task *task, const char *result, const struct reason *reason,
-                    void *userdata)
+static void answer(const struct errand *e, const char *result, const struct reason *reason)
 {
     _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
-    struct errand *e = userdata;
-    struct errand **p = &e->server->errands;
 
-    if (result && e->learn)
-        e->learn(e, result);
     if (result) {
         (void)sd_bus_reply_method_return(e->call, "s", result);
     } else {
         bus_fail(&error, WIRE_ERROR_FAILED, reason);
         (void)sd_bus_reply_method_error(e->call, &error);
     }
+}
+
+static void on_done(struct task *task, const char *result, const struct reason *reason,
+                    void *userdata)
+{
+    struct errand *e = userdata;
+    struct errand **p = &e->server->errands;
+
+    if (e->learn)
+        e->learn(e, result);
+    if (e->call)
+        answer(e, result, reason);
     while (*p != e)
         p = &(*p)->next;
     *p = e->next;
     errand_free(e);
 }
 
-/* ---- command lines ---- */
+/* ---- the beginning ---- */
 
-/* What knows archives is a program of its own. */
-static const char *program_of(const struct bus_server *server, const char *mode)
+/* Each is a worker, and whoever may look can ask for some. */
+#define ERRANDS_MAX 16
+
+static unsigned errand_count(const struct bus_server *server)
 {
-    bool archive = strcmp(mode, "export") == 0 || strcmp(mode, "import") == 0;
+    unsigned n = 0;
 
-    return archive ? manager_archiver(server->manager) : manager_worker(server->manager);
+    for (const struct errand *e = server->errands; e; e = e->next)
+        n++;
+    return n;
 }
 
-/* "PROGRAM MODE --store ... --keys ..." and what follows in pairs, ended by NULL. */
-static int make_argv(struct bus_server *server, const char *mode, const char *const more[],
-                     char ***ret)
+static int run(struct bus_server *server, sd_bus_message *call, const char *subject, char **argv,
+               int file_fd, void (*learn)(struct errand *, const char *))
 {
-    const char *const words[] = {
-        program_of(server, mode),
-        mode,
-        "--store",
-        store_path(manager_store(server->manager)),
-        "--keys",
-        manager_key_file(server->manager),
-    };
-    _cleanup_strv_ char **argv = NULL;
-    int r = 0;
-
-    for (size_t i = 0; i < ELEMENTS(words) && r >= 0; i++)
-        r = strv_extend(&argv, words[i]);
-    for (size_t i = 0; more[i] && r >= 0; i++)
-        r = strv_extend(&argv, more[i]);
-    if (r < 0)
-        return r;
-    *ret = TAKE_PTR(argv);
-    return 0;
-}
-
-static int run(struct bus_server *server, sd_bus_message *call, const char *subject,
-               const char *mode, const char *const more[], int file_fd,
-               void (*learn)(struct errand *, const char *))
-{
-    struct errand *e = calloc(1, sizeof(*e));
-    _cleanup_strv_ char **argv = NULL;
+    struct errand *e;
     int r;
 
+    if (errand_count(server) >= ERRANDS_MAX)
+        return sd_bus_reply_method_errorf(call, WIRE_ERROR_BUSY,
+                                          "%u commands are at work on the store\n"
+                                          "wait for one of them",
+                                          ERRANDS_MAX);
+    e = calloc(1, sizeof(*e));
     if (!e)
         return -ENOMEM;
     *e = (struct errand){
@@ -119,10 +117,10 @@ static int run(struct bus_server *server, sd_bus_message *call, const char *subj
         .subject = strdup(subject),
         .learn = learn,
     };
-    r = e->subject ? make_argv(server, mode, more, &argv) : -ENOMEM;
-    if (r >= 0)
-        r = task_start(server->event, (const char *const *)argv, file_fd,
-                       &(struct task_events){on_progress, on_done, e}, &e->task);
+    r = e->subject ? task_start(server->event, (const char *const *)argv, file_fd,
+                                manager_stall_usec(server->manager),
+                                &(struct task_events){on_progress, on_done, e}, &e->task)
+                   : -ENOMEM;
     if (r < 0) {
         errand_free(e);
         return r;
@@ -137,7 +135,6 @@ static int run(struct bus_server *server, sd_bus_message *call, const char *subj
 struct subject {
     char *name;
     uint64_t number;
-    char text[24]; /* of the number */
 };
 
 static void subject_done(struct subject *subject)
@@ -152,7 +149,6 @@ static int find(struct bus_server *server, const char *id, struct subject *ret, 
         return sd_bus_error_setf(error, WIRE_ERROR_NO_CHECKPOINT,
                                  "there is no checkpoint %s\n`perdure list` shows which there are",
                                  id);
-    snprintf(ret->text, sizeof(ret->text), "%" PRIu64, ret->number);
     return 0;
 }
 
@@ -162,12 +158,14 @@ static int run_for_id(struct bus_server *server, sd_bus_message *call, const cha
                       sd_bus_error *error)
 {
     _cleanup_(subject_done) struct subject s = {};
-    int r = find(server, id, &s, error);
+    _cleanup_strv_ char **argv = NULL;
+    int r;
 
-    if (r < 0)
+    if ((r = find(server, id, &s, error)) < 0 ||
+        (r = command_begin(server->manager, mode, &argv)) < 0 ||
+        (r = command_add_checkpoint(&argv, s.name, s.number)) < 0)
         return r;
-    return run(server, call, id, mode,
-               (const char *const[]){"--name", s.name, "--number", s.text, NULL}, file_fd, learn);
+    return run(server, call, id, argv, file_fd, learn);
 }
 
 int bus_describe(sd_bus_message *m, void *userdata, sd_bus_error *error)
@@ -196,47 +194,53 @@ int bus_unpack(sd_bus_message *m, void *userdata, sd_bus_error *error)
 
 int bus_diff(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
+    struct bus_server *server = userdata;
     _cleanup_(subject_done) struct subject a = {}, b = {};
+    _cleanup_strv_ char **argv = NULL;
     const char *first, *second;
     int r;
 
     if ((r = sd_bus_message_read(m, "ss", &first, &second)) < 0 ||
-        (r = find(userdata, first, &a, error)) < 0 || (r = find(userdata, second, &b, error)) < 0)
+        (r = find(server, first, &a, error)) < 0 || (r = find(server, second, &b, error)) < 0 ||
+        (r = command_begin(server->manager, "diff", &argv)) < 0 ||
+        (r = command_add_checkpoint(&argv, a.name, a.number)) < 0 ||
+        (r = command_add(&argv, "--other-name", b.name)) < 0 ||
+        (r = command_add_number(&argv, "--other-number", b.number)) < 0)
         return r;
-    return run(userdata, m, first, "diff",
-               (const char *const[]){"--name", a.name, "--number", a.text, "--other-name", b.name,
-                                     "--other-number", b.text, NULL},
-               -1, NULL);
+    return run(server, m, first, argv, -1, NULL);
 }
 
 /* ---- what changes what we know ---- */
 
 static void learn_verified(struct errand *e, const char *result)
 {
-    manager_learn_verified(e->server->manager, result);
+    if (result)
+        manager_learn_verified(e->server->manager, result);
 }
 
 int bus_verify(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
     struct bus_server *server = userdata;
+    _cleanup_strv_ char **argv = NULL;
     const char *which;
     size_t count;
     int r = sd_bus_message_read(m, "s", &which);
 
     if (r < 0)
         return r;
-    if (which[0] == '\0')
-        return run(userdata, m, "", "verify", (const char *const[]){NULL}, -1, learn_verified);
     /* "game@1" may be an instance of a template, or a checkpoint. */
-    if (store_list(manager_store(server->manager), which, &count) && count > 0)
-        return run(userdata, m, which, "verify", (const char *const[]){"--name", which, NULL}, -1,
-                   learn_verified);
-    return run_for_id(userdata, m, "verify", which, -1, learn_verified, error);
+    if (which[0] && (!store_list(manager_store(server->manager), which, &count) || count == 0))
+        return run_for_id(server, m, "verify", which, -1, learn_verified, error);
+    r = command_begin(server->manager, "verify", &argv);
+    if (r >= 0 && which[0])
+        r = command_add(&argv, "--name", which);
+    return r < 0 ? r : run(server, m, which, argv, -1, learn_verified);
 }
 
 static void learn_drilled(struct errand *e, const char *result)
 {
-    manager_learn_drilled(e->server->manager, e->subject, result);
+    if (result)
+        manager_learn_drilled(e->server->manager, e->subject, result);
 }
 
 int bus_drill(sd_bus_message *m, void *userdata, sd_bus_error *error)
@@ -244,6 +248,7 @@ int bus_drill(sd_bus_message *m, void *userdata, sd_bus_error *error)
     struct bus_server *server = userdata;
     const struct criu_facts *criu = manager_criu(server->manager);
     _cleanup_(subject_done) struct subject s = {};
+    _cleanup_strv_ char **argv = NULL;
     const char *id;
     int r;
 
@@ -252,25 +257,43 @@ int bus_drill(sd_bus_message *m, void *userdata, sd_bus_error *error)
     if (!criu->usable)
         return bus_fail(error, WIRE_ERROR_FAILED, &criu->reason);
     if ((r = sd_bus_message_rewind(m, 1)) < 0 || (r = sd_bus_message_read(m, "s", &id)) < 0 ||
-        (r = find(server, id, &s, error)) < 0)
+        (r = find(server, id, &s, error)) < 0 ||
+        (r = command_begin(server->manager, "drill", &argv)) < 0 ||
+        (r = command_add(&argv, "--criu", criu->path)) < 0 ||
+        (r = command_add_checkpoint(&argv, s.name, s.number)) < 0)
         return r;
-    return run(
-        server, m, id, "drill",
-        (const char *const[]){"--criu", criu->path, "--name", s.name, "--number", s.text, NULL}, -1,
-        learn_drilled);
+    return run(server, m, id, argv, -1, learn_drilled);
 }
 
+/* The store decides: a worker may have been killed after its commit. */
 static void learn_imported(struct errand *e, const char *result)
 {
     (void)store_reload(manager_store(e->server->manager), e->subject);
 }
 
+static int import_command(struct bus_server *server, const char *name, uint32_t uid, bool trust,
+                          bool encrypt, char ***ret)
+{
+    _cleanup_strv_ char **argv = NULL;
+    uint64_t number, room;
+    int r;
+
+    if ((r = manager_room(server->manager, &room)) < 0 ||
+        (r = store_begin(manager_store(server->manager), name, &number)) < 0 ||
+        (r = command_begin(server->manager, "import", &argv)) < 0 ||
+        (r = command_add_checkpoint(&argv, name, number)) < 0 ||
+        (r = command_add_number(&argv, "--uid", uid)) < 0 ||
+        (r = command_add_number(&argv, "--max-bytes", room ? room : 1 /* 0: no limit */)) < 0 ||
+        (trust && (r = command_add(&argv, "--trust", NULL)) < 0) ||
+        (encrypt && (r = command_add(&argv, "--encrypt", NULL)) < 0))
+        return r;
+    *ret = TAKE_PTR(argv);
+    return 0;
+}
+
 int bus_import(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
-    struct bus_server *server = userdata;
-    struct store *store = manager_store(server->manager);
-    char number_text[24], uid_text[24], room_text[24];
-    uint64_t number, room;
+    _cleanup_strv_ char **argv = NULL;
     int fd, trust, encrypt, r;
     const char *name;
     uint32_t uid;
@@ -281,21 +304,8 @@ int bus_import(sd_bus_message *m, void *userdata, sd_bus_error *error)
     if (!service_name_is_valid(name))
         return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS, "'%s' is no service's name",
                                  name);
-    if ((r = manager_room(server->manager, &room)) < 0 ||
-        (r = store_begin(store, name, &number)) < 0)
-        return r;
-    snprintf(number_text, sizeof(number_text), "%" PRIu64, number);
-    snprintf(uid_text, sizeof(uid_text), "%" PRIu32, uid);
-    snprintf(room_text, sizeof(room_text), "%" PRIu64, room ? room : 1); /* 0: no limit */
-    const char *more[12] = {"--name", name,     "--number",    number_text,
-                            "--uid",  uid_text, "--max-bytes", room_text};
-    size_t count = 8;
-
-    if (trust)
-        more[count++] = "--trust";
-    if (encrypt)
-        more[count++] = "--encrypt";
-    return run(server, m, name, "import", more, fd, learn_imported);
+    r = import_command(userdata, name, uid, trust, encrypt, &argv);
+    return r < 0 ? r : run(userdata, m, name, argv, fd, learn_imported);
 }
 
 /* ---- what needs no worker ---- */

@@ -32,19 +32,14 @@ const struct host *manager_host(const struct manager *manager)
     return &manager->host;
 }
 
-const char *manager_worker(const struct manager *manager)
-{
-    return manager->worker;
-}
-
-const char *manager_archiver(const struct manager *manager)
-{
-    return manager->archiver;
-}
-
 const char *manager_key_file(const struct manager *manager)
 {
     return manager->key_file;
+}
+
+uint64_t manager_stall_usec(const struct manager *manager)
+{
+    return manager->stall_usec;
 }
 
 struct select_context manager_select_context(struct manager *manager)
@@ -297,7 +292,7 @@ int manager_checkpoint(struct manager *manager, const char *name, uint64_t *ret_
 
 /* ---- start and end ---- */
 
-static void on_criu_known(void *userdata)
+void manager_on_criu_known(void *userdata)
 {
     struct manager *manager = userdata;
 
@@ -308,44 +303,6 @@ static void on_criu_known(void *userdata)
     manager_arm_timer(manager);
     manager_wake_queue(manager);
     upkeep_wake(manager->upkeep);
-}
-
-static bool same_text(const char *a, const char *b)
-{
-    return (!a && !b) || (a && b && strcmp(a, b) == 0);
-}
-
-static int test_criu(struct manager *manager, const char *criu)
-{
-    _cleanup_free_ char *copy = NULL;
-
-    if (manager->probe && same_text(manager->criu, criu))
-        return 0;
-    if (criu && !(copy = strdup(criu)))
-        return -ENOMEM;
-    free(manager->criu);
-    manager->criu = TAKE_PTR(copy);
-    manager->probe = probe_free(manager->probe);
-    return probe_start(manager->event, manager->store, manager->worker, manager->criu,
-                       &manager->host, on_criu_known, manager, &manager->probe);
-}
-
-static const char *or_null(const char *text)
-{
-    return text && text[0] ? text : NULL;
-}
-
-int manager_configure(struct manager *manager, const struct manager_settings *settings)
-{
-    int r;
-
-    manager->reserve = settings->reserve;
-    manager->max_bytes = settings->max_bytes;
-    manager->scrub_usec = settings->scrub_usec;
-    r = manager_use_keys(manager, or_null(settings->key_file));
-    if (r < 0)
-        return r;
-    return test_criu(manager, or_null(settings->criu));
 }
 
 static int open_all(struct manager *manager, const struct manager_options *options)

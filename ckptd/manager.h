@@ -21,7 +21,7 @@ struct outcome {
     uint64_t ticket;                     /* of manager_checkpoint(); 0: nobody asked for it */
     const struct checkpoint *checkpoint; /* NULL: it failed, and `reason` says why */
     const struct reason *reason;
-    bool dropped; /* it never began */
+    bool dropped; /* it never began, or was none */
 };
 
 struct manager_events {
@@ -56,9 +56,8 @@ int manager_configure(struct manager *manager, const struct manager_settings *se
 struct store *manager_store(struct manager *manager);
 const struct criu_facts *manager_criu(const struct manager *manager);
 const struct host *manager_host(const struct manager *manager);
-const char *manager_worker(const struct manager *manager);
-const char *manager_archiver(const struct manager *manager); /* path of ckpt-archive */
 const char *manager_key_file(const struct manager *manager);
+uint64_t manager_stall_usec(const struct manager *manager);
 struct select_context manager_select_context(struct manager *manager);
 
 /* Takes the spec's strings over. A watch of the same process keeps the time of its next dump. */
@@ -71,6 +70,8 @@ bool manager_is_dumping(const struct manager *manager, const char *name);
 
 /* What workers found out: results of the modes verify and drill. */
 void manager_learn_verified(struct manager *manager, const char *json);
+/* Something is wrong with it or with a parent: its chain is hashed next. */
+void manager_doubt(struct manager *manager, const char *name, uint64_t number);
 void manager_learn_drilled(struct manager *manager, const char *id, const char *json);
 
 /* Removes what retention does not want, of one service or (name "") of all; *ret_json lists it. */

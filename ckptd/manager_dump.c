@@ -170,7 +170,10 @@ static void on_job_done(struct job *job, void *userdata)
     if (r < 0)
         log_error("%s: cannot read its checkpoints: %s", name, strerror(-r));
     checkpoint = store_find(manager->store, name, job_number(job));
-    if (checkpoint && checkpoint->state == CHECKPOINT_WHOLE) {
+    if (checkpoint && checkpoint->imported) {
+        log_info("%s: an import that an earlier ckptd had begun is done", name);
+        manager_tell(manager, &(struct outcome){.name = name, .dropped = true});
+    } else if (checkpoint && checkpoint->state == CHECKPOINT_WHOLE) {
         committed(manager, run, name, checkpoint);
         prune_after(manager, run, name);
     } else {
@@ -224,12 +227,16 @@ static void choose_staging(struct ckpt_spec *spec, uint64_t need)
 static uint64_t choose_parent(const struct manager *manager, const struct watch *w)
 {
     size_t count;
-    const struct checkpoint *list = store_list(manager->store, w->spec.name, &count), *parent;
+    const struct checkpoint *list = store_list(manager->store, w->spec.name, &count), *c;
     uint64_t number = retention_parent(list, count, w->spec.max_chain);
 
-    /* A compressed parent would have to be unpacked for every restore. */
-    parent = number ? store_find(manager->store, w->spec.name, number) : NULL;
-    return parent && parent->packed && !w->spec.encrypt ? 0 : number;
+    /* What builds on something compressed has to be unpacked for every restore. */
+    for (uint64_t n = w->spec.encrypt ? 0 : number; n; n = c->parent) {
+        c = store_find(manager->store, w->spec.name, n);
+        if (!c || c->packed)
+            return 0;
+    }
+    return number;
 }
 
 /* 0: it runs. > 0 or < 0: it does not, and `reason` says why. */

@@ -1,4 +1,5 @@
-/* manager_state.h - what manager.c (when) and manager_dump.c (one dump) share. */
+/* manager_state.h - what manager.c (when), manager_dump.c (one dump), manager_settings.c and
+ * manager_store.c share. */
 #pragma once
 
 #include "ckptd/job.h"
@@ -35,6 +36,7 @@ struct manager {
     char *worker, *archiver; /* paths of ckpt-worker and ckpt-archive */
     char *criu;              /* as configured; NULL: found by itself */
     char *state_dir, *key_file;
+    bool keys_read; /* the store is open with those of key_file */
     uint64_t reserve, max_bytes, scrub_usec, stall_usec;
     struct watch *watches;
     struct run *runs; /* one of ours at most; adopted ones beside it */
@@ -50,6 +52,7 @@ void manager_arm_timer(struct manager *manager);
 void manager_wake_queue(struct manager *manager);
 void manager_tell(struct manager *manager, const struct outcome *outcome);
 uint64_t watch_dequeue(struct watch *w); /* returns the ticket it had */
+void manager_on_criu_known(void *userdata);
 
 /* manager_dump.c */
 void manager_start_dump(struct manager *manager, struct watch *w);
@@ -58,6 +61,5 @@ void manager_prune(struct manager *manager, const char *name, const struct reten
 void run_free(struct run *run);
 
 /* manager_store.c */
-int manager_use_keys(struct manager *manager, const char *path); /* NULL: the default one */
 struct space_limits manager_space_limits(const struct manager *manager,
                                          const struct retention_rules *rules);

@@ -1,62 +1,14 @@
-/* manager_store.c - the store as the manager sees it: its keys, what workers found out about it,
- * and pruning by hand. */
+/* manager_store.c - the store as the manager sees it: what workers found out about it, room, and
+ * pruning by hand. */
 #include "ckptd/manager_state.h"
 
 #include "ckptd/json.h"
 #include "ckptd/retention.h"
 #include "common/cleanup.h"
-#include "common/dirs.h"
-#include "common/fs.h"
 #include "common/proc.h"
-#include "image/keys.h"
 
 #include <errno.h>
 #include <string.h>
-
-/* ---- keys ---- */
-
-/* A lost key makes every image sealed with it worthless, but new ones are better than none. */
-static void warn_of_new_keys(const struct manager *manager)
-{
-    if (store_service(manager->store, 0) && access(manager->key_file, F_OK) < 0)
-        log_warning("the store's key file %s is gone: a new one is made; checkpoints from before "
-                    "cannot be restored until the old one is put back",
-                    manager->key_file);
-}
-
-static int open_store(struct manager *manager)
-{
-    struct keys *keys = NULL;
-    int r;
-
-    warn_of_new_keys(manager);
-    r = keys_read_or_make(manager->key_file, &keys);
-    if (r < 0)
-        log_error("the store's key file %s: %s; no checkpoint can be read or made",
-                  manager->key_file,
-                  r == -EPERM ? "others than root may read it, or it is not root's" : strerror(-r));
-    return r < 0 ? r : store_unlock(manager->store, keys);
-}
-
-int manager_use_keys(struct manager *manager, const char *path)
-{
-    _cleanup_free_ char *wanted = path ? strdup(path) : fs_join(manager->state_dir, DIRS_KEYS);
-
-    if (!wanted)
-        return -ENOMEM;
-    if (manager->key_file && strcmp(manager->key_file, wanted) == 0)
-        return 0;
-    free(manager->key_file);
-    manager->key_file = TAKE_PTR(wanted);
-    return open_store(manager);
-}
-
-int manager_rotate_key(struct manager *manager, char ret_id[KEYS_ID_SIZE])
-{
-    int r = keys_rotate(manager->key_file, ret_id);
-
-    return r < 0 ? r : open_store(manager);
-}
 
 /* ---- what workers found out ---- */
 
@@ -86,6 +38,11 @@ void manager_learn_verified(struct manager *manager, const char *json)
     upkeep_wake(manager->upkeep);
 }
 
+void manager_doubt(struct manager *manager, const char *name, uint64_t number)
+{
+    upkeep_doubt(manager->upkeep, name, number);
+}
+
 void manager_learn_drilled(struct manager *manager, const char *id, const char *json)
 {
     _cleanup_free_ char *name = NULL, *why = NULL;
@@ -100,8 +57,10 @@ void manager_learn_drilled(struct manager *manager, const char *id, const char *
         log_error("a worker's report about a drill makes no sense");
         return;
     }
-    if (!proven && !unprovable)
+    if (!proven && !unprovable) {
         log_warning("%s did not come back in a drill: %s", id, why);
+        manager_doubt(manager, name, number);
+    }
     r = store_mark(manager->store, name, number, proven ? MARK_PROVEN : MARK_UNPROVABLE, why);
     if (r < 0 && r != -ENOENT)
         log_warning("%s: cannot write down the outcome of a drill: %s", id, strerror(-r));

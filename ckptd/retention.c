@@ -119,7 +119,7 @@ void retention_wanted(const struct checkpoint *list, size_t count,
     uint32_t keep = rules->keep ? rules->keep : 1;
 
     for (size_t i = 0; i < count; i++)
-        ret_wanted[i] = list[i].pinned;
+        ret_wanted[i] = list[i].pinned || list[i].foreign;
     want_newest(list, count, keep, true, ret_wanted);
     want_newest(list, count, keep, false, ret_wanted);
     want_periods(list, count, HOUR, rules->hourly, now, ret_wanted);
@@ -142,7 +142,8 @@ size_t retention_victim(const struct checkpoint *list, size_t count, const bool 
     size_t newest = newest_whole(list, count), whole = RETENTION_NONE;
 
     for (size_t i = 0; i < count; i++) {
-        if (i == newest || list[i].pinned || (spared && spared[i]) || !is_leaf(list, count, i))
+        if (i == newest || list[i].pinned || list[i].foreign || (spared && spared[i]) ||
+            !is_leaf(list, count, i))
             continue;
         if (list[i].state != CHECKPOINT_WHOLE)
             return i;
@@ -170,7 +171,7 @@ uint64_t retention_removable(const struct checkpoint *list, size_t count)
         bool stays = newest != RETENTION_NONE && needs(list, newest, i);
 
         for (size_t j = i; j < count && !stays; j++)
-            stays = list[j].pinned && needs(list, j, i);
+            stays = (list[j].pinned || list[j].foreign) && needs(list, j, i);
         bytes += stays ? 0 : list[i].bytes;
     }
     return bytes;
@@ -259,7 +260,7 @@ size_t retention_pack(const struct checkpoint *list, size_t count)
     size_t newest = newest_whole(list, count);
 
     for (size_t i = 0; i < count; i++)
-        if (list[i].state == CHECKPOINT_WHOLE && !list[i].packed && !needs(list, newest, i))
+        if (list[i].state == CHECKPOINT_WHOLE && list[i].compressible && !needs(list, newest, i))
             return i;
     return RETENTION_NONE;
 }

@@ -15,10 +15,11 @@
 
 #define RETENTION_NONE SIZE_MAX
 
-/* Which are kept for their own sake: the pinned, the newest `keep` whole ones (at least one), the
- * newest whole one of each of the last so many hours, days and weeks, and the newest `keep` of the
- * others, for post-mortem. Periods are floor(time / length) since the epoch in UTC, whatever the
- * calendar of the host: days begin at 00:00 UTC, weeks on Thursdays; the one of `now` counts. */
+/* Which are kept for their own sake: the pinned, those whose key may come back, the newest `keep`
+ * whole ones (at least one), the newest whole one of each of the last so many hours, days and
+ * weeks, and the newest `keep` of the others, for post-mortem. Periods are floor(time / length)
+ * since the epoch in UTC, whatever the calendar of the host: days begin at 00:00 UTC, weeks on
+ * Thursdays; the one of `now` counts. */
 void retention_wanted(const struct checkpoint *list, size_t count,
                       const struct retention_rules *rules, uint64_t now, bool *ret_wanted);
 
@@ -26,8 +27,8 @@ void retention_wanted(const struct checkpoint *list, size_t count,
 size_t retention_surplus(const struct checkpoint *list, size_t count, const bool *wanted);
 
 /* The one to remove when space is needed, wanted or not: the oldest leaf that is not whole, then
- * the oldest whole leaf; never a pinned one, one of `spared` (may be NULL), the newest whole one,
- * nor anything these need. */
+ * the oldest whole leaf; never a pinned or foreign one, one of `spared` (may be NULL), the newest
+ * whole one, nor anything these need. */
 size_t retention_victim(const struct checkpoint *list, size_t count, const bool *spared);
 
 uint64_t retention_bytes(const struct checkpoint *list, size_t count);
@@ -56,5 +57,5 @@ size_t retention_rebase(const struct checkpoint *list, size_t count, const bool 
  * parents already; 0: the next one is full. */
 uint64_t retention_parent(const struct checkpoint *list, size_t count, uint32_t max_chain);
 
-/* The oldest whole image that is not packed and that the newest whole one does not need. */
+/* The oldest whole image that packing makes smaller and that the newest whole one does not need. */
 size_t retention_pack(const struct checkpoint *list, size_t count);

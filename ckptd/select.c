@@ -22,10 +22,9 @@ void selection_done(struct selection *selection)
 }
 
 /* *ret_damaged: it will never be restorable again, anywhere. < 0: that cannot be told now. */
-static int look_at_one(const struct select_context *context, const char *name, uint64_t number,
-                       struct manifest **ret_manifest, bool *ret_damaged, char **ret_why)
+static int look_at_folder(const struct select_context *context, const char *name, uint64_t number,
+                          int fd, struct manifest **ret_manifest, bool *ret_damaged, char **ret_why)
 {
-    _cleanup_close_ int fd = store_open_image(context->store, name, number);
     int r;
 
     r = fd < 0 ? fd : manifest_read(fd, store_keys(context->store), ret_manifest);
@@ -43,24 +42,45 @@ static int look_at_one(const struct select_context *context, const char *name, u
     return r;
 }
 
+static int look_at_one(const struct select_context *context, const char *name, uint64_t number,
+                       struct manifest **ret_manifest, bool *ret_damaged, char **ret_why)
+{
+    char path[CHECKPOINT_ID_SIZE];
+
+    snprintf(path, sizeof(path), "%s/%" PRIu64, name, number);
+    for (;;) {
+        _cleanup_close_ int fd = store_open_image(context->store, name, number);
+        int r = look_at_folder(context, name, number, fd, ret_manifest, ret_damaged, ret_why);
+
+        if (r == 0 || fd < 0 || !checkpoint_was_exchanged(store_fd(context->store), path, fd))
+            return r;
+        *ret_damaged = false;
+        free(TAKE_PTR(*ret_why));
+        *ret_manifest = manifest_free(TAKE_PTR(*ret_manifest));
+    }
+}
+
+/* The worker reads it again, and by then a restore by hand has ended what runs. */
+static int look_at_keys(const struct select_context *context, char **ret_why)
+{
+    if (access(context->key_file, R_OK) == 0)
+        return 0;
+    return asprintf(ret_why, "the store's key file %s: %s", context->key_file, strerror(errno)) < 0
+               ? -ENOMEM
+               : NOT_RESTORABLE;
+}
+
+/* Its parents are whole as far as the store knows; the worker opens all of them and looks at every
+ * file before it restores, so nobody who waits for a restore waits for that twice. */
 static int look(const struct select_context *context, const char *name, uint64_t number,
                 bool *ret_damaged, char **ret_why)
 {
     _cleanup_(manifest_freep) struct manifest *m = NULL;
-    uint64_t parent;
     int r;
 
     *ret_damaged = false;
-    r = look_at_one(context, name, number, &m, ret_damaged, ret_why);
-    parent = m ? m->parent : 0;
-    /* The store has listed it, so that its parents end somewhere (store.c). */
-    while (r == 0 && parent) {
-        _cleanup_(manifest_freep) struct manifest *p = NULL;
-
-        r = look_at_one(context, name, parent, &p, ret_damaged, ret_why);
-        parent = p ? p->parent : 0;
-    }
-    if (r != 0)
+    if ((r = look_at_keys(context, ret_why)) != 0 ||
+        (r = look_at_one(context, name, number, &m, ret_damaged, ret_why)) != 0)
         return r;
     r = restorable_host(m, context->host, context->criu->version, ret_why);
     return r != 0 ? r : restorable_files(m, m->files_mode, ret_why);
@@ -159,6 +179,15 @@ static int try_one(const struct select_context *context, const struct select_wis
     return r;
 }
 
+static void explain_locked(const struct select_context *context, const char *name,
+                           struct reason *reason)
+{
+    reason_set(reason,
+               "make it root's, with mode 0600, or name another one by KeyFile= in perdure.ini",
+               "no checkpoint of %s can be looked at: the store's key file %s cannot be read", name,
+               context->key_file ? context->key_file : "");
+}
+
 static void explain_none(const char *name, uint64_t only, const char *excuses,
                          struct reason *reason)
 {
@@ -196,6 +225,9 @@ int select_image(const struct select_context *context, const struct select_wish 
         if (r < 0 || (r = add_excuse(&excuses, wish->name, c->number, why)) < 0)
             return r;
     }
-    explain_none(wish->name, wish->only, excuses, reason);
+    if (store_keys(context->store))
+        explain_none(wish->name, wish->only, excuses, reason);
+    else
+        explain_locked(context, wish->name, reason);
     return SELECT_NONE;
 }

@@ -73,6 +73,7 @@ void service_find_orphans(struct service *service)
 
         if (c->parent && (!parent || parent->state == CHECKPOINT_CORRUPT))
             c->state = CHECKPOINT_CORRUPT;
+        c->foreign |= parent && parent->foreign;
     }
 }
 
@@ -181,12 +182,12 @@ static int read_entry(const struct store *store, int service_fd, const char *ent
     return append(service, &c);
 }
 
-int store_reload(struct store *store, const char *name)
+/* Into `fresh`, which is empty but for the service's name. */
+static int read_folder(const struct store *store, const char *name, struct service *fresh)
 {
-    struct service *service = service_find(store, name);
     _cleanup_closedir_ DIR *dir = NULL;
     struct dirent *entry;
-    int fd, r;
+    int fd;
 
     fd = openat(store->fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0)
@@ -196,19 +197,35 @@ int store_reload(struct store *store, const char *name)
         close(fd);
         return -ENOMEM;
     }
-    if (!service && (r = service_add(store, name, &service)) < 0)
-        return r;
-    service->count = 0;
-    /* Also what this daemon has given out: a number never comes twice, whatever is gone. */
-    service->last_number = max_of(service->last_number, read_counter(fd));
+    fresh->last_number = read_counter(fd);
     while ((entry = readdir(dir))) {
-        r = read_entry(store, fd, entry->d_name, service);
+        int r = read_entry(store, fd, entry->d_name, fresh);
+
         if (r < 0)
             return r;
     }
-    if (service->count > 0)
-        qsort(service->list, service->count, sizeof(*service->list), by_number);
-    service_find_orphans(service);
+    if (fresh->count > 0)
+        qsort(fresh->list, fresh->count, sizeof(*fresh->list), by_number);
+    service_find_orphans(fresh);
+    return 0;
+}
+
+/* All or nothing: half a list would show parents without their children, and these would go. */
+int store_reload(struct store *store, const char *name)
+{
+    struct service fresh = {.name = (char *)name}, *service;
+    int r = read_folder(store, name, &fresh);
+
+    service = service_find(store, name);
+    if (r < 0 || (!service && (r = service_add(store, name, &service)) < 0)) {
+        free(fresh.list);
+        return r;
+    }
+    free(service->list);
+    service->list = fresh.list;
+    service->count = fresh.count;
+    /* Also what this daemon has given out: a number never comes twice, whatever is gone. */
+    service->last_number = max_of(service->last_number, fresh.last_number);
     return 0;
 }
 
@@ -338,7 +355,7 @@ int store_mark_text(const struct store *store, const char *name, uint64_t number
     return 0;
 }
 
-/* Without a mark there are two ways to be corrupt: by its parent, or by its own manifest. */
+/* Without a mark there are three ways to be corrupt: by its key, its parent, or its manifest. */
 static int why_unmarked(const struct service *service, const struct checkpoint *c, char **ret_why)
 {
     const struct checkpoint *parent = parent_of(service, c);
@@ -346,6 +363,11 @@ static int why_unmarked(const struct service *service, const struct checkpoint *
 
     if (c->state == CHECKPOINT_POISONED)
         r = asprintf(ret_why, "poisoned");
+    else if (c->foreign)
+        r = asprintf(ret_why, "it is sealed with a key that is not in the key file");
+    else if (c->foreign)
+        r = asprintf(ret_why, "it was sealed with a key that is not in the key file: put the old "
+                              "key back");
     else if (c->parent)
         r = asprintf(ret_why, "its parent %s@%" PRIu64 " is %s", service->name, c->parent,
                      parent ? "corrupt" : "missing");

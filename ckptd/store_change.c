@@ -178,16 +178,22 @@ int store_sweep_files(struct store *store, const char *name)
     return 0;
 }
 
-/* The lock that says that nobody reads it (layout.h); goes with *ret_fd. -EBUSY. */
+/* The lock that says that nobody reads it (layout.h); goes with *ret_fd. -EBUSY: somebody reads it,
+ * or another form took its place just now. */
 static int lock_for_removal(const struct store *store, const char *path, int *ret_fd)
 {
     _cleanup_close_ int fd =
         openat(store->fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    struct stat held, named;
 
     if (fd < 0)
         return errno == ENOENT ? 0 : -errno;
     if (flock(fd, LOCK_EX | LOCK_NB) < 0)
         return errno == EWOULDBLOCK ? -EBUSY : -errno;
+    if (fstat(fd, &held) < 0 || fstatat(store->fd, path, &named, AT_SYMLINK_NOFOLLOW) < 0)
+        return -errno;
+    if (held.st_dev != named.st_dev || held.st_ino != named.st_ino)
+        return -EBUSY;
     *ret_fd = TAKE_FD(fd);
     return 0;
 }
@@ -211,6 +217,10 @@ int store_remove(struct store *store, const char *name, uint64_t number)
         return r;
     if (renameat(store->fd, path, store->fd, staging) < 0 && errno != ENOENT)
         return -errno;
+    /* Otherwise a power loss could bring the name back without all that is behind it. */
+    r = fs_sync_dir(store->fd, name);
+    if (r < 0)
+        return r;
     memmove(c, c + 1, (size_t)(&service->list[service->count] - (c + 1)) * sizeof(*c));
     service->count--;
     return store_sweep(store, name, FOLDER_STAGING, number);

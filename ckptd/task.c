@@ -3,28 +3,38 @@
 
 #include "ckptd/worker_run.h"
 #include "common/cleanup.h"
+#include "common/fs.h"
 #include "common/proc.h"
 #include "common/session.h"
 #include "common/strv.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 
-#define REPORT_MAX (64ULL << 20) /* the description of a tree with thousands of processes */
-#define BLOCK      65536
+#define REPORT_MAX   (64ULL << 20) /* the description of a tree with thousands of processes */
+#define BLOCK        65536
+#define PATIENCE     5                   /* times a dump's: nobody is frozen meanwhile */
+#define LOOK_USEC    (30 * USEC_PER_SEC) /* between two looks at its progress, at most */
+#define ACCURACY     (USEC_PER_SEC)
+#define CHILDREN_MAX 65536
 
 struct task {
     struct task_events events;
     char *mode; /* for messages */
     pid_t pid;
     int pidfd, report_fd;
-    sd_event_source *exit_source, *report_source;
+    sd_event_source *exit_source, *report_source, *timer;
     char *text; /* reported so far, progress lines taken out */
     size_t size;
     bool too_long;
+    uint64_t stall_usec, reports, progress, last_change; /* usec, CLOCK_MONOTONIC */
+    bool stalled;                                        /* killed for it */
+    bool forgotten; /* by task_free(): what is left is waitpid(2) */
 };
 
 static void task_freep(struct task **task)
@@ -32,23 +42,27 @@ static void task_freep(struct task **task)
     task_free(*task);
 }
 
-struct task *task_free(struct task *task)
+static void destroy(struct task *task)
 {
-    if (!task)
-        return NULL;
     sd_event_source_disable_unref(task->exit_source);
-    sd_event_source_disable_unref(task->report_source);
     fd_close(task->pidfd);
     fd_close(task->report_fd);
     free(task->text);
     free(task->mode);
     free(task);
-    return NULL;
 }
 
-void task_cancel(struct task *task)
+struct task *task_free(struct task *task)
 {
-    session_kill(task->pid);
+    if (!task)
+        return NULL;
+    task->report_source = sd_event_source_disable_unref(task->report_source);
+    task->timer = sd_event_source_disable_unref(task->timer);
+    task->report_fd = fd_close(task->report_fd);
+    task->forgotten = true;
+    if (!task->exit_source)
+        destroy(task);
+    return NULL;
 }
 
 /* ---- what it reports ---- */
@@ -94,6 +108,7 @@ static int read_more(struct task *task)
         if (n == 0)
             return 1;
         task->size += (size_t)n;
+        task->reports++;
         take_progress(task);
     }
 }
@@ -111,7 +126,13 @@ static int on_report(sd_event_source *source, int fd, uint32_t events, void *use
 
 static void explain_end(const struct task *task, int wstatus, struct reason *reason)
 {
-    if (WIFSIGNALED(wstatus))
+    if (task->stalled)
+        reason_set(reason,
+                   "look for a full or slow disk, for who reads the output, and for tasks in "
+                   "state D",
+                   "the worker (%s) made no progress for %llu s and was killed", task->mode,
+                   (unsigned long long)(task->stall_usec / USEC_PER_SEC));
+    else if (WIFSIGNALED(wstatus))
         reason_set(reason, "try again", "the worker (%s) was ended by signal %d", task->mode,
                    WTERMSIG(wstatus));
     else if (task->size > 0)
@@ -121,26 +142,98 @@ static void explain_end(const struct task *task, int wstatus, struct reason *rea
                    task->mode);
 }
 
+static void tell_end(struct task *task, const char *result, int wstatus)
+{
+    _cleanup_(reason_done) struct reason reason = {};
+
+    if (!result)
+        explain_end(task, wstatus, &reason);
+    task->report_source = sd_event_source_disable_unref(task->report_source);
+    task->events.done(task, result, &reason, task->events.userdata);
+}
+
 static int on_exit_of_worker(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
     struct task *task = userdata;
-    _cleanup_(reason_done) struct reason reason = {};
     bool ok;
     int wstatus = 0;
 
+    if (waitpid(task->pid, &wstatus, WNOHANG) != task->pid)
+        wstatus = SIGKILL;
+    task->exit_source = sd_event_source_disable_unref(task->exit_source);
+    if (task->forgotten) {
+        destroy(task);
+        return 0;
+    }
     (void)read_more(task);
     if (task->text)
         task->text[task->size] = '\0';
-    if (waitpid(task->pid, &wstatus, WNOHANG) != task->pid)
-        wstatus = SIGKILL;
     ok = WIFEXITED(wstatus) && WEXITSTATUS(wstatus) == 0 && !task->too_long;
-    if (!ok)
-        explain_end(task, wstatus, &reason);
-    task->exit_source = sd_event_source_disable_unref(task->exit_source);
-    task->report_source = sd_event_source_disable_unref(task->report_source);
-    task->events.done(task, ok ? (task->text ? task->text : "") : NULL, &reason,
-                      task->events.userdata);
+    tell_end(task, ok ? (task->text ? task->text : "") : NULL, wstatus);
     return 0;
+}
+
+/* ---- the watchdog ---- */
+
+static uint64_t now_monotonic(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * USEC_PER_SEC + (uint64_t)ts.tv_nsec / 1000;
+}
+
+static int look_again(struct task *task)
+{
+    uint64_t quarter = task->stall_usec / 4;
+    int r =
+        sd_event_source_set_time_relative(task->timer, quarter < LOOK_USEC ? quarter : LOOK_USEC);
+
+    return r < 0 ? r : sd_event_source_set_enabled(task->timer, SD_EVENT_ONESHOT);
+}
+
+/* Of its session, and of those that its children lead: a drill's criu is in one. */
+static uint64_t sum_progress(const struct task *task)
+{
+    _cleanup_free_ char *children = NULL;
+    uint64_t sum = 0, one;
+    char path[48], *rest, *pid;
+
+    (void)session_count(task->pid, &sum);
+    snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)task->pid, (int)task->pid);
+    if (fs_read(AT_FDCWD, path, CHILDREN_MAX, &children, NULL) < 0)
+        return sum;
+    rest = children;
+    while ((pid = strsep(&rest, " ")))
+        if (*pid && session_count((pid_t)atoi(pid), &one) > 0)
+            sum += one;
+    return sum;
+}
+
+static void note_progress(struct task *task)
+{
+    uint64_t progress = task->reports + sum_progress(task);
+
+    if (progress != task->progress)
+        task->last_change = now_monotonic();
+    task->progress = progress;
+}
+
+static int on_look(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    struct task *task = userdata;
+
+    note_progress(task);
+    if (now_monotonic() - task->last_change < task->stall_usec)
+        return look_again(task);
+    if (task->stalled) { /* not even a kill ends it: it waits in the kernel */
+        tell_end(task, NULL, 0);
+        return 0;
+    }
+    task->stalled = true;
+    task->last_change = now_monotonic();
+    session_kill(task->pid);
+    return look_again(task);
 }
 
 /* ---- its beginning ---- */
@@ -172,11 +265,14 @@ static int listen_to(struct task *task, sd_event *event)
     if ((r = sd_event_add_io(event, &task->report_source, task->report_fd, EPOLLIN, on_report,
                              task)) < 0)
         return r;
-    return sd_event_add_io(event, &task->exit_source, task->pidfd, EPOLLIN, on_exit_of_worker,
-                           task);
+    r = sd_event_add_io(event, &task->exit_source, task->pidfd, EPOLLIN, on_exit_of_worker, task);
+    if (r < 0 || (r = sd_event_add_time(event, &task->timer, CLOCK_MONOTONIC, USEC_INFINITY,
+                                        ACCURACY, on_look, task)) < 0)
+        return r;
+    return look_again(task);
 }
 
-int task_start(sd_event *event, const char *const argv[], int file_fd,
+int task_start(sd_event *event, const char *const argv[], int file_fd, uint64_t stall_usec,
                const struct task_events *events, struct task **ret)
 {
     _cleanup_(task_freep) struct task *task = calloc(1, sizeof(*task));
@@ -186,6 +282,8 @@ int task_start(sd_event *event, const char *const argv[], int file_fd,
     if (!task)
         return -ENOMEM;
     task->events = *events;
+    task->stall_usec = PATIENCE * stall_usec;
+    task->last_change = now_monotonic();
     task->pidfd = task->report_fd = -1;
     task->mode = strdup(argv[1]);
     if (!task->mode)
@@ -201,6 +299,7 @@ int task_start(sd_event *event, const char *const argv[], int file_fd,
     if (r < 0) {
         session_kill(task->pid);
         (void)waitpid(task->pid, NULL, 0);
+        task->exit_source = sd_event_source_disable_unref(task->exit_source);
         return r;
     }
     *ret = TAKE_PTR(task);

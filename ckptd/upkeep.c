@@ -1,7 +1,7 @@
 /* upkeep.c - background work on the store: what comes next, and one worker that does it. */
 #include "ckptd/manager_state.h"
 
-#include "ckptd/json.h"
+#include "ckptd/command.h"
 #include "ckptd/retention.h"
 #include "ckptd/task.h"
 #include "common/cleanup.h"
@@ -12,11 +12,13 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define PAUSE_USEC    (30 * USEC_PER_SEC) /* after a failure */
-#define ACCURACY_USEC (USEC_PER_SEC)
-#define NICE_DEFAULT  19
+#define PAUSE_USEC      (30 * USEC_PER_SEC) /* after a failure; twice as long after the next */
+#define PAUSE_DOUBLES   7                   /* at most so often: about an hour */
+#define ACCURACY_USEC   (USEC_PER_SEC)
+#define SCRUB_LOOK_USEC (3600 * USEC_PER_SEC)
+#define NICE_DEFAULT    19
 
-enum work { WORK_NONE, WORK_REBASE, WORK_DRILL, WORK_PACK, WORK_SCRUB };
+enum work { WORK_REBASE, WORK_DRILL, WORK_PACK, WORK_SCRUB, WORK_KINDS };
 
 struct job_of_upkeep {
     enum work work;
@@ -24,6 +26,7 @@ struct job_of_upkeep {
     const struct ckpt_spec *spec; /* NULL: nobody watches the service */
     uint64_t number, parent;
     bool packed;
+    uint64_t need; /* bytes on the disk beside what is there, about */
 };
 
 struct upkeep {
@@ -34,8 +37,14 @@ struct upkeep {
     enum work work;
     char *name; /* of the service it works on */
     uint64_t number;
-    uint64_t not_before; /* after a failure; usec, CLOCK_BOOTTIME */
-    size_t turn;         /* service that is looked at first: each gets its turn */
+    /* A kind of work that fails waits, and the others do not wait for it. */
+    struct {
+        unsigned failures;
+        uint64_t until; /* usec, CLOCK_BOOTTIME */
+    } pauses[WORK_KINDS];
+    char *doubted; /* service of the checkpoint to be hashed next; NULL none */
+    uint64_t doubted_number;
+    size_t turn; /* service that is looked at first: each gets its turn */
 };
 
 /* ---- what comes next ---- */
@@ -59,6 +68,7 @@ static bool find_rebase(const struct checkpoint *list, size_t count, const struc
     ret->number = next.number;
     ret->parent = next.parent;
     ret->packed = list[i].packed;
+    ret->need = next.parent ? list[i].bytes : list[i].pages * (uint64_t)sysconf(_SC_PAGESIZE);
     return true;
 }
 
@@ -93,6 +103,7 @@ static bool find_pack(const struct checkpoint *list, size_t count, const struct 
     ret->number = list[i].number;
     ret->parent = list[i].parent;
     ret->packed = true;
+    ret->need = list[i].bytes;
     return true;
 }
 
@@ -103,9 +114,11 @@ static bool find_scrub(const struct manager *manager, const struct checkpoint *l
 
     if (!manager->scrub_usec)
         return false;
+    /* A time that is still to come is of a clock that was ahead. */
     for (size_t i = 0; i < count; i++)
         if (list[i].state != CHECKPOINT_CORRUPT &&
-            list[i].checked_realtime + manager->scrub_usec <= now) {
+            (list[i].checked_realtime > now ||
+             list[i].checked_realtime + manager->scrub_usec <= now)) {
             ret->work = WORK_SCRUB;
             ret->number = list[i].number;
             return true;
@@ -113,8 +126,22 @@ static bool find_scrub(const struct manager *manager, const struct checkpoint *l
     return false;
 }
 
-static bool find_work_of(const struct manager *manager, const char *name, struct job_of_upkeep *ret)
+static bool is_time_for(const struct upkeep *u, enum work work)
 {
+    return now_boottime_usec() >= u->pauses[work].until;
+}
+
+/* What saves space later must not take the last of it now. */
+static bool has_room(const struct upkeep *u, const struct job_of_upkeep *job)
+{
+    uint64_t room;
+
+    return manager_room(u->manager, &room) == 0 && room >= job->need;
+}
+
+static bool find_work_of(const struct upkeep *u, const char *name, struct job_of_upkeep *ret)
+{
+    const struct manager *manager = u->manager;
     const struct ckpt_spec *spec = manager_watched(manager, name);
     size_t count;
     const struct checkpoint *list = store_list(manager->store, name, &count);
@@ -122,10 +149,28 @@ static bool find_work_of(const struct manager *manager, const char *name, struct
     *ret = (struct job_of_upkeep){.name = name, .spec = spec};
     if (count == 0)
         return false;
-    return (spec && (find_rebase(list, count, spec, ret) ||
-                     (manager_criu(manager)->usable && find_drill(list, count, spec, ret)) ||
-                     find_pack(list, count, spec, ret))) ||
-           find_scrub(manager, list, count, ret);
+    if (spec && is_time_for(u, WORK_REBASE) && find_rebase(list, count, spec, ret) &&
+        has_room(u, ret))
+        return true;
+    if (spec && is_time_for(u, WORK_DRILL) && manager_criu(manager)->usable &&
+        find_drill(list, count, spec, ret))
+        return true;
+    if (spec && is_time_for(u, WORK_PACK) && find_pack(list, count, spec, ret) && has_room(u, ret))
+        return true;
+    return is_time_for(u, WORK_SCRUB) && find_scrub(manager, list, count, ret);
+}
+
+static bool find_doubted(const struct upkeep *u, struct job_of_upkeep *ret)
+{
+    if (!u->doubted)
+        return false;
+    *ret = (struct job_of_upkeep){
+        .work = WORK_SCRUB,
+        .name = u->doubted,
+        .spec = manager_watched(u->manager, u->doubted),
+        .number = u->doubted_number,
+    };
+    return true;
 }
 
 static bool find_work(struct upkeep *u, struct job_of_upkeep *ret)
@@ -138,7 +183,7 @@ static bool find_work(struct upkeep *u, struct job_of_upkeep *ret)
     for (size_t i = 0; i < services; i++) {
         size_t at = (u->turn + i) % services;
 
-        if (find_work_of(u->manager, store_service(store, at), ret)) {
+        if (find_work_of(u, store_service(store, at), ret)) {
             u->turn = at + 1;
             return true;
         }
@@ -147,21 +192,6 @@ static bool find_work(struct upkeep *u, struct job_of_upkeep *ret)
 }
 
 /* ---- its worker ---- */
-
-static int add(char ***argv, const char *option, const char *value)
-{
-    int r = strv_extend(argv, option);
-
-    return r < 0 || !value ? r : strv_extend(argv, value);
-}
-
-static int add_number(char ***argv, const char *option, uint64_t number)
-{
-    char text[24];
-
-    snprintf(text, sizeof(text), "%" PRIu64, number);
-    return add(argv, option, text);
-}
 
 static int make_argv(const struct manager *manager, const struct job_of_upkeep *job, char ***ret)
 {
@@ -173,40 +203,65 @@ static int make_argv(const struct manager *manager, const struct job_of_upkeep *
     _cleanup_strv_ char **argv = NULL;
     int r;
 
-    if ((r = add(&argv, manager->worker, modes[job->work])) < 0 ||
-        (r = add(&argv, "--store", store_path(manager->store))) < 0 ||
-        (r = add(&argv, "--keys", manager->key_file)) < 0 ||
-        (r = add(&argv, "--name", job->name)) < 0 ||
-        (r = add_number(&argv, "--number", job->number)) < 0 ||
-        (r = add_number(&argv, "--nice",
-                        job->spec ? (uint64_t)job->spec->drill_nice : NICE_DEFAULT)) < 0)
+    if ((r = command_begin(manager, modes[job->work], &argv)) < 0 ||
+        (r = command_add_checkpoint(&argv, job->name, job->number)) < 0 ||
+        (r = command_add_number(&argv, "--nice",
+                                job->spec ? (uint64_t)job->spec->drill_nice : NICE_DEFAULT)) < 0)
         return r;
-    if (job->work == WORK_DRILL && (r = add(&argv, "--criu", manager_criu(manager)->path)) < 0)
+    if (job->work == WORK_DRILL &&
+        (r = command_add(&argv, "--criu", manager_criu(manager)->path)) < 0)
         return r;
-    if (rewrites && job->parent && (r = add_number(&argv, "--parent", job->parent)) < 0)
+    if (rewrites && job->parent && (r = command_add_number(&argv, "--parent", job->parent)) < 0)
         return r;
     if (rewrites && job->packed && job->spec->compress &&
-        (r = add_number(&argv, "--zstd", job->spec->compress)) < 0)
+        (r = command_add_number(&argv, "--zstd", job->spec->compress)) < 0)
         return r;
-    if (rewrites && job->spec->encrypt && (r = add(&argv, "--encrypt", NULL)) < 0)
+    if (rewrites && job->spec->encrypt && (r = command_add(&argv, "--encrypt", NULL)) < 0)
         return r;
     *ret = TAKE_PTR(argv);
     return 0;
 }
 
-static void learn(struct upkeep *u, const char *result)
+/* The store decides: a worker may have been killed after its exchange. */
+static void learn_rewritten(struct upkeep *u)
 {
-    char id[CHECKPOINT_ID_SIZE];
     const struct ckpt_spec *spec = manager_watched(u->manager, u->name);
 
-    if (u->work == WORK_SCRUB)
-        manager_learn_verified(u->manager, result);
-    else if (u->work == WORK_DRILL)
-        manager_learn_drilled(u->manager, checkpoint_id_format(u->name, u->number, id), result);
-    else if (store_reload(u->manager->store, u->name) < 0)
+    if (store_reload(u->manager->store, u->name) < 0)
         log_error("%s: cannot read its checkpoints again", u->name);
     else if (spec)
         manager_prune(u->manager, u->name, &spec->retention);
+}
+
+static void learn(struct upkeep *u, const char *result)
+{
+    char id[CHECKPOINT_ID_SIZE];
+
+    if (u->work == WORK_REBASE || u->work == WORK_PACK)
+        learn_rewritten(u);
+    else if (result && u->work == WORK_SCRUB)
+        manager_learn_verified(u->manager, result);
+    else if (result)
+        manager_learn_drilled(u->manager, checkpoint_id_format(u->name, u->number, id), result);
+}
+
+/* What is still to be done would be done again at once, and again. */
+static bool achieved_nothing(const struct upkeep *u)
+{
+    struct job_of_upkeep next;
+
+    return find_work_of(u, u->name, &next) && next.work == u->work && next.number == u->number;
+}
+
+static void pause_after(struct upkeep *u, bool failed)
+{
+    unsigned *failures = &u->pauses[u->work].failures;
+
+    u->pauses[u->work].until = failed ? now_boottime_usec() + (PAUSE_USEC << *failures) : 0;
+    if (!failed)
+        *failures = 0;
+    else if (*failures < PAUSE_DOUBLES)
+        ++*failures;
 }
 
 static void on_done(struct task *task, const char *result, const struct reason *reason,
@@ -214,13 +269,14 @@ static void on_done(struct task *task, const char *result, const struct reason *
 {
     struct upkeep *u = userdata;
 
-    if (result) {
-        learn(u, result);
-    } else {
+    if (!result)
         log_warning("%s@%" PRIu64 ": background work failed: %s", u->name, u->number,
                     reason_why(reason));
-        u->not_before = now_boottime_usec() + PAUSE_USEC;
-    }
+    learn(u, result);
+    /* It may have come upon damage, which must be known before anything builds on it. */
+    if (!result && u->work != WORK_SCRUB)
+        upkeep_doubt(u, u->name, u->number);
+    pause_after(u, !result || achieved_nothing(u));
     free(TAKE_PTR(u->name));
     u->task = task_free(task);
     upkeep_wake(u);
@@ -237,7 +293,8 @@ static int begin(struct upkeep *u, const struct job_of_upkeep *job)
         return -ENOMEM;
     r = make_argv(u->manager, job, &argv);
     if (r >= 0)
-        r = task_start(u->event, (const char *const *)argv, -1, &events, &u->task);
+        r = task_start(u->event, (const char *const *)argv, -1, u->manager->stall_usec, &events,
+                       &u->task);
     if (r < 0)
         return r;
     u->work = job->work;
@@ -248,11 +305,24 @@ static int begin(struct upkeep *u, const struct job_of_upkeep *job)
 
 /* ---- when ---- */
 
-/* The next moment at which a scrub may be due, at the latest in an hour. */
 static void sleep_until(struct upkeep *u, uint64_t usec)
 {
     (void)sd_event_source_set_time(u->timer, usec);
     (void)sd_event_source_set_enabled(u->timer, SD_EVENT_ONESHOT);
+}
+
+/* The end of a pause; or a scrub may be due, which is looked for once an hour when it is rare. */
+static uint64_t next_look(const struct upkeep *u, uint64_t now)
+{
+    uint64_t scrub = u->manager->scrub_usec, next = USEC_INFINITY;
+
+    if (scrub)
+        next = now + (scrub < SCRUB_LOOK_USEC ? scrub : SCRUB_LOOK_USEC);
+
+    for (int i = 0; i < WORK_KINDS; i++)
+        if (u->pauses[i].until > now && u->pauses[i].until < next)
+            next = u->pauses[i].until;
+    return next;
 }
 
 static int on_wake(sd_event_source *source, void *userdata)
@@ -263,17 +333,12 @@ static int on_wake(sd_event_source *source, void *userdata)
 
     if (u->task || u->manager->stopping || !u->manager->key_file)
         return 0;
-    if (now < u->not_before) {
-        sleep_until(u, u->not_before);
-        return 0;
-    }
-    if (!find_work(u, &job)) {
-        if (u->manager->scrub_usec)
-            sleep_until(u, now + 3600 * USEC_PER_SEC);
-        return 0;
-    }
-    if (begin(u, &job) < 0)
+    if (!find_doubted(u, &job) && !find_work(u, &job))
+        sleep_until(u, next_look(u, now));
+    else if (begin(u, &job) < 0)
         sleep_until(u, now + PAUSE_USEC);
+    else
+        free(TAKE_PTR(u->doubted));
     return 0;
 }
 
@@ -286,6 +351,18 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 void upkeep_wake(struct upkeep *u)
 {
     (void)sd_event_source_set_enabled(u->wake, SD_EVENT_ONESHOT);
+}
+
+void upkeep_doubt(struct upkeep *u, const char *name, uint64_t number)
+{
+    char *copy = strdup(name);
+
+    if (!copy)
+        return;
+    free(u->doubted);
+    u->doubted = copy;
+    u->doubted_number = number;
+    upkeep_wake(u);
 }
 
 int upkeep_new(struct manager *manager, sd_event *event, struct upkeep **ret)
@@ -316,6 +393,7 @@ struct upkeep *upkeep_free(struct upkeep *u)
     sd_event_source_disable_unref(u->timer);
     task_free(u->task);
     free(u->name);
+    free(u->doubted);
     free(u);
     return NULL;
 }

@@ -2,6 +2,7 @@
  * hashing again. One worker at a time on the whole host; dumps never wait for it. */
 #pragma once
 
+#include <stdint.h>
 #include <systemd/sd-event.h>
 
 struct manager;
@@ -12,3 +13,6 @@ struct upkeep *upkeep_free(struct upkeep *upkeep);
 
 /* Something has changed: looks for work soon, from the loop. */
 void upkeep_wake(struct upkeep *upkeep);
+
+/* Something is wrong with this checkpoint, or with one that it depends on: it is hashed next. */
+void upkeep_doubt(struct upkeep *upkeep, const char *name, uint64_t number);

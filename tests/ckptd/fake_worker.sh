@@ -1,12 +1,13 @@
 #!/bin/sh
 # Stands in for ckpt-worker where a test needs a dump that goes wrong in a certain way.
-# FAKE_MODE: commit, fail, silent, hang, kill, slow. FAKE_NAME: the service.
+# FAKE_MODE: commit, fail, silent, hang, kill, slow. FAKE_NAME: the service. Its verify finds damage.
 mode=$1
 shift
 while [ $# -gt 0 ]; do
     case $1 in
     --store) store=$2 ;;
     --number) number=$2 ;;
+    --*=*) shift; continue ;;
     esac
     shift 2
 done
@@ -14,6 +15,13 @@ done
 if [ "$mode" = selftest ]; then
     [ -n "$FAKE_SELFTEST_COUNT" ] && echo x >>"$FAKE_SELFTEST_COUNT"
     echo "{\"criu\":40101,\"sockets\":true,\"other_uid\":true,\"usable\":${FAKE_USABLE:-true},\"why\":\"no luck\",\"cure\":\"try harder\"}"
+    exit 0
+fi
+if [ "$mode" = verify ]; then # until the test lets it go on; FAKE_MODE hang: never
+    [ "$(cat "$store/mode")" = hang ] && exec sleep 60
+    until [ -e "$store/go-on" ] || [ ! -e "$store" ]; do sleep 0.02; done
+    printf '%%1/2\n{"checkpoints":[{"id":"%s@1","ok":false,"damaged":true,"why":"flipped"}]}' \
+        "$FAKE_NAME" >&4
     exit 0
 fi
 [ "$mode" = dump ] || exit 1

@@ -233,8 +233,10 @@ static const char *select_image(uint64_t below, uint64_t only)
 static void watch(uint64_t interval)
 {
     _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL, *reply = NULL;
-    struct ckpt_spec spec = {
-        .name = (char *)"game@x", .pid = service, .interval_usec = interval, .retention = {.keep = 2}};
+    struct ckpt_spec spec = {.name = (char *)"game@x",
+                             .pid = service,
+                             .interval_usec = interval,
+                             .retention = {.keep = 2}};
 
     assert_int_equal(proc_stat(service, &spec.start_time, NULL, NULL), 0);
     assert_true(sd_bus_message_new_method_call(bus, &m, NULL, CKPT_PATH, CKPT_IFACE, CKPT_WATCH) >=
@@ -375,6 +377,81 @@ static void watchdog_wakes_the_service(void **state)
     assert_false(is_there("game@x/staging-1"));
 }
 
+static unsigned children_of_ckptd(void)
+{
+    _cleanup_free_ char *text = NULL;
+    unsigned n = 0;
+    char path[64];
+
+    snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)ckptd, (int)ckptd);
+    assert_int_equal(fs_read(AT_FDCWD, path, 4096, &text, NULL), 0);
+    for (const char *p = text; (p = strchr(p, ' ')); p++)
+        n++;
+    return n;
+}
+
+static void begin_verify(sd_bus_message_handler_t done, void *userdata)
+{
+    assert_true(sd_bus_call_method_async(bus, NULL, NULL, CKPT_PATH, CKPT_IFACE, CKPT_VERIFY, done,
+                                         userdata, "s", "") >= 0);
+    assert_true(sd_bus_flush(bus) >= 0);
+    WAIT_FOR(children_of_ckptd() > 0);
+}
+
+static int note_answer(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    const sd_bus_error *failure = sd_bus_message_get_error(m);
+
+    snprintf(userdata, 256, "%s", failure ? failure->message : "ok");
+    return 0;
+}
+
+/* What a worker finds out is learnt, whoever asked for it; and nothing of it stays. */
+static void command_outlives_the_engine(void **state)
+{
+    char answer[256] = "";
+
+    dumps("commit");
+    watch(0);
+    ask(CKPT_CHECKPOINT, "game@x");
+    begin_verify(note_answer, answer);
+    connect_engine();
+    expect_text(ask(CKPT_LIST, ""), "\"state\":\"whole\"");
+    put("go-on", "");
+    WAIT_FOR(strstr(ask(CKPT_LIST, ""), "\"state\":\"corrupt\""));
+    WAIT_FOR(children_of_ckptd() == 0);
+    assert_true(is_there("game@x/1.corrupt"));
+}
+
+static void command_that_hangs_is_ended(void **state)
+{
+    char answer[256] = "";
+    uint64_t begin = now_boottime_usec();
+
+    dumps("hang");
+    begin_verify(note_answer, answer);
+    while (!answer[0] && now_boottime_usec() - begin < 20 * USEC_PER_SEC)
+        if (sd_bus_process(bus, NULL) == 0)
+            sd_bus_wait(bus, 100000);
+    expect_text(answer, "the worker (verify) made no progress for 5 s and was killed");
+    assert_int_equal(children_of_ckptd(), 0);
+}
+
+static void commands_are_counted(void **state)
+{
+    char answers[17][256] = {};
+
+    dumps("commit");
+    for (int i = 0; i < 17; i++)
+        begin_verify(note_answer, answers[i]);
+    WAIT_FOR(answers[16][0]);
+    expect_text(answers[16], "16 commands are at work");
+    put("go-on", "");
+    for (int i = 0; i < 16; i++)
+        WAIT_FOR(answers[i][0]);
+    assert_string_equal(answers[15], "ok");
+}
+
 static void dump_outlives_ckptd(void **state)
 {
     _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
@@ -503,6 +580,9 @@ int main(void)
         TEST(periodic),
         TEST(failure_says_why),
         TEST(watchdog_wakes_the_service),
+        TEST(command_outlives_the_engine),
+        TEST(command_that_hangs_is_ended),
+        TEST(commands_are_counted),
         TEST(dump_outlives_ckptd),
         TEST(unwatch_waits_for_the_dump),
         TEST(garbage_is_swept),

@@ -52,6 +52,24 @@ static void keeps_the_newest_of_each_kind(void **state)
     assert_string_equal(wanted_of(list, 0, &nothing, 0), "");
 }
 
+/* The key file may be put back. */
+static void leaves_what_only_lacks_its_key(void **state)
+{
+    struct checkpoint list[] = {
+        {.number = 1, .state = CHECKPOINT_CORRUPT, .foreign = true, .bytes = 10},
+        {.number = 2, .state = CHECKPOINT_CORRUPT, .bytes = 10},
+        {.number = 3, .bytes = 10},
+        {.number = 4, .bytes = 10},
+    };
+    const struct retention_rules one = {.keep = 1};
+
+    assert_string_equal(wanted_of(list, 4, &one, 0), "WWuW");
+    assert_int_equal(retention_victim(list, 4, NULL), 1);
+    list[1].foreign = true;
+    assert_int_equal(retention_victim(list, 4, NULL), 2);
+    assert_int_equal(retention_removable(list, 4), 10);
+}
+
 /* One every 20 minutes for two days: three hours, two days. */
 static void keeps_the_newest_of_each_period(void **state)
 {
@@ -242,15 +260,15 @@ static void a_pinned_one_frees_its_parents(void **state)
 static void packs_what_the_newest_does_not_need(void **state)
 {
     struct checkpoint list[] = {
-        {.number = 1},
-        {.number = 2, .packed = true},
-        {.number = 3, .state = CHECKPOINT_POISONED},
-        {.number = 4, .parent = 2},
-        {.number = 5, .parent = 1},
+        {.number = 1, .compressible = true},
+        {.number = 2, .packed = true}, /* or too small to be worth it */
+        {.number = 3, .state = CHECKPOINT_POISONED, .compressible = true},
+        {.number = 4, .parent = 2, .compressible = true},
+        {.number = 5, .parent = 1, .compressible = true},
     };
 
     assert_int_equal(retention_pack(list, 5), 3);
-    list[3].packed = true;
+    list[3].compressible = false;
     assert_true(retention_pack(list, 5) == RETENTION_NONE);
     list[4].parent = 0;
     assert_int_equal(retention_pack(list, 5), 0);
@@ -438,6 +456,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keeps_the_newest_of_each_kind),
+        cmocka_unit_test(leaves_what_only_lacks_its_key),
         cmocka_unit_test(keeps_the_newest_of_each_period),
         cmocka_unit_test(clocks_that_jump),
         cmocka_unit_test(only_leaves_go),

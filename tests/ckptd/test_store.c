@@ -14,6 +14,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <cmocka.h>
@@ -208,7 +209,7 @@ static void other_marks(void **state)
 /* Images of another key are not ours. */
 static void keys_decide(void **state)
 {
-    _cleanup_free_ char *path = fs_join(folder, "keys");
+    _cleanup_free_ char *path = fs_join(folder, "keys"), *why = NULL;
     struct keys *keys;
 
     commit("redis");
@@ -216,8 +217,35 @@ static void keys_decide(void **state)
     assert_int_equal(store_unlock(store, keys), 0);
     assert_ptr_equal(store_keys(store), keys);
     assert_int_equal(store_find(store, "redis", 1)->state, CHECKPOINT_CORRUPT);
+    assert_true(store_find(store, "redis", 1)->foreign);
+    assert_int_equal(store_why(store, store_find(store, "redis", 1), "redis", &why), 0);
+    assert_string_equal(why, "it is sealed with a key that is not in the key file");
     open_again();
     assert_int_equal(store_find(store, "redis", 1)->state, CHECKPOINT_WHOLE);
+    assert_false(store_find(store, "redis", 1)->foreign);
+}
+
+/* Our own trouble is no damage, and half a list is worse than the old one. */
+static void trouble_in_reading_changes_nothing(void **state)
+{
+    struct rlimit old, none;
+    size_t count;
+    int r;
+
+    commit("redis");
+    commit_child("redis", 1);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+    /* Enough for the service's folder and a checkpoint's, not for the manifest in it. */
+    none = (struct rlimit){.rlim_cur = (rlim_t)store_fd(store) + 1, .rlim_max = old.rlim_max};
+    for (int more = 0; more < 3; more++, none.rlim_cur++) {
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+        r = store_reload(store, "redis");
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+        assert_int_equal(r, -EMFILE);
+        store_list(store, "redis", &count);
+        assert_int_equal(count, 2);
+        assert_int_equal(store_find(store, "redis", 2)->state, CHECKPOINT_WHOLE);
+    }
 }
 
 static void children_share_the_fate(void **state)
@@ -430,6 +458,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(marks_last, setup, teardown),
         cmocka_unit_test_setup_teardown(other_marks, setup, teardown),
         cmocka_unit_test_setup_teardown(keys_decide, setup, teardown),
+        cmocka_unit_test_setup_teardown(trouble_in_reading_changes_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(children_share_the_fate, setup, teardown),
         cmocka_unit_test_setup_teardown(readers_are_left_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(prune_keeps_parents_and_pinned_ones, setup, teardown),
