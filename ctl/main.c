@@ -64,11 +64,13 @@ static const struct verb verbs[] = {
      verb_prune},
     {"export", "ID FILE", "F", 2, 2, "write a checkpoint, with all it needs, into one file",
      "The file (-: standard output) has the memory of the service, parents included, compressed\n"
-     "and sealed with this store's key; only root may read it. `perdure import` takes it on another\n"
+     "and sealed with this store's key; only root may read it. `perdure import` takes it on "
+     "another\n"
      "host, checkpointctl shows what is in it.\n",
      verb_export},
     {"import", "FILE --name NAME", "Nt", 1, 1, "take a checkpoint of another host into the store",
-     "It becomes the newest checkpoint of the service NAME, whose policy must be there and have the\n"
+     "It becomes the newest checkpoint of the service NAME, whose policy must be there and have "
+     "the\n"
      "user that the processes in the image have. One that is not sealed with a key of this store\n"
      "needs --trust. Root only. Prints the id.\n\n"
      "  perdure import redis-7.ckpt --name redis && perdure restore redis\n",

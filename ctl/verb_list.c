@@ -80,6 +80,23 @@ static int print_tree(const json_t *checkpoints)
     return r;
 }
 
+/* Below the table, where there is room to say why; the same reason once. */
+static void print_unprovable(const json_t *checkpoints)
+{
+    const char *last = "";
+
+    for (size_t i = 0; i < json_array_size(checkpoints); i++) {
+        const json_t *checkpoint = json_array_get(checkpoints, i);
+        const char *id = member_string(checkpoint, "id");
+        const char *why = member_string(checkpoint, "unprovable");
+
+        if (!id || !why || strcmp(why, last) == 0)
+            continue;
+        printf("%s unprovable: %s\n", id, why);
+        last = why;
+    }
+}
+
 /* A service without checkpoints, or no service? One whose policy is gone still has its checkpoints.
  */
 static int check_known(struct ctl *ctl, char *name)
@@ -114,5 +131,8 @@ int verb_list(struct ctl *ctl, int argc, char **argv)
     if (ctl->json)
         return print_json(ctl, json_incref(answer));
     r = print_tree(checkpoints);
-    return r < 0 ? report_errno(ctl, r, "list") : EXIT_OK;
+    if (r < 0)
+        return report_errno(ctl, r, "list");
+    print_unprovable(checkpoints);
+    return EXIT_OK;
 }

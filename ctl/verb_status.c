@@ -170,6 +170,15 @@ static void print_checkpoint(const json_t *service)
         printf("%12s: in %s\n", "Next", format_span(next > now ? next - now : 0, text));
 }
 
+static void print_counters(const json_t *service)
+{
+    int64_t made, failed;
+
+    if (member_number(service, "checkpoints_made", &made) &&
+        member_number(service, "checkpoints_failed", &failed))
+        printf("%12s: %lld, %lld failed\n", "Taken", (long long)made, (long long)failed);
+}
+
 static void print_block(const json_t *service)
 {
     const char *name = member_string(service, "name"), *since = member_string(service, "since");
@@ -192,6 +201,7 @@ static void print_block(const json_t *service)
     if (last_exit(service, span)[0])
         print_line("Last exit", span);
     print_checkpoint(service);
+    print_counters(service);
     if (error) /* its further lines say what to do */
         for (bool first = true; error; first = false) {
             printf("%12s%c %.*s\n", first ? "Error" : "", first ? ':' : ' ',

@@ -390,6 +390,8 @@ const sd_bus_vtable control_vtable[] = {
     METHOD(CONTROL_EXPORT, "sh", "s", control_carry_store),
     METHOD(CONTROL_IMPORT, "hsb", "s", control_import),
     SD_BUS_SIGNAL(CONTROL_CHANGED, "ss", 0),
+    SD_BUS_SIGNAL(CONTROL_CHECKPOINT_COMMITTED, "ss", 0),
+    SD_BUS_SIGNAL(CONTROL_CHECKPOINT_FAILED, "sss", 0),
     SD_BUS_SIGNAL(CONTROL_PROGRESS, "sstt", 0),
     SD_BUS_VTABLE_END,
 };

@@ -76,7 +76,8 @@ static json_t *status_of(const struct unit *unit)
     uint64_t age = now_boottime_usec() - svc->state_since;
 
     return json_pack(
-        "{s:s, s:s, s:o, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:s, s:o, s:o, s:o, s:o}",
+        "{s:s, s:s, s:o, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:s, s:o, s:o, s:o, s:o, "
+        "s:I, s:I}",
         "name", unit->policy->name, "state", service_state_name(svc), "pid",
         svc->pid > 0 && svc->state != SERVICE_STOPPED ? json_integer(svc->pid) : json_null(),
         "restarts", (int)svc->restarts, "recovered_from", text_or_null(facts->recovered_from),
@@ -88,7 +89,9 @@ static json_t *status_of(const struct unit *unit)
         service_type_name(unit->policy->type), "since",
         svc->state_since ? time_or_null(now_realtime_usec() - age) : json_null(), "desired",
         svc->desired_up ? "up" : "down", "restorable", restorable(unit), "log", log_file(unit),
-        "status_text", text_or_null(unit->status_text), "cgroup", text_or_null(unit->cgroup));
+        "status_text", text_or_null(unit->status_text), "cgroup", text_or_null(unit->cgroup),
+        "checkpoints_made", (json_int_t)unit->checkpoints_made, "checkpoints_failed",
+        (json_int_t)unit->checkpoints_failed);
 }
 
 /* Compact text; steals the reference. */

@@ -129,6 +129,21 @@ void control_unit_changed(struct control *control, struct unit *unit)
     }
 }
 
+void control_checkpoint_committed(struct control *control, const char *name, const char *id)
+{
+    for (struct connection *c = control ? control->connections : NULL; c; c = c->next)
+        (void)sd_bus_emit_signal(c->bus, CONTROL_PATH, CONTROL_IFACE, CONTROL_CHECKPOINT_COMMITTED,
+                                 "ss", name, id);
+}
+
+void control_checkpoint_failed(struct control *control, const char *name, const char *message,
+                               const char *cure)
+{
+    for (struct connection *c = control ? control->connections : NULL; c; c = c->next)
+        (void)sd_bus_emit_signal(c->bus, CONTROL_PATH, CONTROL_IFACE, CONTROL_CHECKPOINT_FAILED,
+                                 "sss", name, message, cure);
+}
+
 void control_unit_gone(struct control *control, const char *name)
 {
     struct request *next;

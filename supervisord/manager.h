@@ -53,7 +53,8 @@ struct unit {
         char *id, *kind, *not_restorable;
         uint64_t time_realtime, frozen_usec, bytes;
     } checkpoint;
-    char *checkpoint_error; /* why the last dump failed; NULL none */
+    char *checkpoint_error;                        /* why the last dump failed; NULL none */
+    uint64_t checkpoints_made, checkpoints_failed; /* since we look after it */
 };
 
 struct manager {
@@ -186,5 +187,9 @@ int control_open(struct manager *m, int listen_fd, struct control **ret);
 struct control *control_free(struct control *control);
 void control_unit_changed(struct control *control, struct unit *unit);
 void control_unit_gone(struct control *control, const char *name);
+/* To everybody who is connected. */
+void control_checkpoint_committed(struct control *control, const char *name, const char *id);
+void control_checkpoint_failed(struct control *control, const char *name, const char *message,
+                               const char *cure);
 /* ckptd says how far a command is: to everybody who is connected. */
 int control_on_progress(sd_bus_message *signal, void *manager, sd_bus_error *ret_error);

@@ -244,6 +244,8 @@ static int on_committed(sd_bus_message *m, void *userdata, sd_bus_error *ret_err
         return 0;
     note_checkpoint(unit, id, time, frozen, bytes, kind);
     free(TAKE_PTR(unit->checkpoint_error));
+    unit->checkpoints_made++;
+    control_checkpoint_committed(unit->manager->control, name, id);
     return 0;
 }
 
@@ -262,6 +264,8 @@ static int on_dump_failed(sd_bus_message *m, void *userdata, sd_bus_error *ret_e
     if (asprintf(&unit->checkpoint_error, "checkpoint failed: %s%s%s", message, *cure ? "; " : "",
                  cure) < 0)
         unit->checkpoint_error = NULL;
+    unit->checkpoints_failed++;
+    control_checkpoint_failed(unit->manager->control, name, message, cure);
     return 0;
 }
 

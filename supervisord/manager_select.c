@@ -3,6 +3,7 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "common/strv.h"
 #include "common/wire.h"
 
 #include <string.h>
@@ -24,7 +25,7 @@ static void no_image(struct unit *unit, const char *why)
 static void on_image(struct unit *unit, sd_bus_message *m)
 {
     struct service *svc = &unit->svc;
-    _cleanup_free_ char **argv = NULL;
+    _cleanup_strv_ char **argv = NULL;
     uint64_t realtime, boot, number;
     const char *id;
 
@@ -50,8 +51,6 @@ static void on_image(struct unit *unit, sd_bus_message *m)
         (void)unit_save(unit, false); /* a new engine must know what is being tried */
         ask_restore(unit, argv);
     }
-    for (char **a = argv; a && *a; a++)
-        free(*a);
 }
 
 static int on_selected(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
