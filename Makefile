@@ -1,4 +1,10 @@
-# perdure: plain make. `make deps` installs what is missing, `make check` proves the tree.
+# perdure: plain make. What is made of what is in sources.mk.
+#   make            the programs, into build/ (BUILD=)       make deps     installs what is missing
+#   make check      proves the tree: everything built, layers, units, flow tests
+#   make units      the unit tests, not run                  make fuzz     parsers, see tests/fuzz
+#   make demo, make bench                                    make install, make uninstall (PREFIX=)
+#   make chaos, make campaign     kills and failures for longer than `make check` has time for
+#   make clang, make check-layers, make format, make clean
 BUILD ?= build
 # Absolute, so that the dependency files mean the same objects however the folder was named.
 override BUILD := $(abspath $(or $(BUILD),build))

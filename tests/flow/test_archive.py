@@ -264,6 +264,33 @@ def test_same_user_is_taken():
         refused(b, path, f"user {NOBODY}", "user 0")
 
 
+def forged(path, change):
+    """The archive, plain, with a manifest of which `change` has changed one file's facts."""
+    with tarfile.open(fileobj=io.BytesIO(unpacked(path))) as tar, \
+            tarfile.open(path + ".forged", "w") as out:
+        for member in tar:
+            data = tar.extractfile(member).read() if member.isfile() else None
+            if member.name == "manifest.json":
+                seal = data[data.rindex(b",", 0, data.rindex(b",")):]
+                manifest = json.loads(data)
+                del manifest["key"], manifest["mac"]
+                manifest["files"][0].update(change)
+                data = json.dumps(manifest)[:-1].encode() + seal
+                member.size = len(data)
+            out.addfile(member, io.BytesIO(data) if data is not None else None)
+    return path + ".forged"
+
+
+def test_files_of_others_are_refused():
+    """What a restore would write with root's rights."""
+    needs_root()
+    copy = {"path": "/etc/shadow", "snapshot": "pages-1.img", "deleted": False, "mode": 0o600}
+    with exported(service=f"User={NOBODY}") as (a, _, path):
+        refused(a, forged(path, {**copy, "uid": 0}), "/etc/shadow", "user 0")
+        refused(a, forged(path, {**copy, "uid": NOBODY, "mode": 0o4755}), "permissions")
+        equal([n for n in os.listdir(f"{a.state}/checkpoints/beat") if n.endswith(".pinned")], [])
+
+
 def test_import_needs_a_service():
     needs_root()
     with exported() as (a, _page, path):

@@ -307,6 +307,24 @@ def test_key_rotate():
         i.ctl("restore", "beat@1")
 
 
+def test_keys_that_cannot_be_read():
+    """A service that dies then starts cold, and is told why; put right, all is as before."""
+    needs_root()
+    with Instance() as i:
+        running(i, recovery="MinUptime=0")
+        i.checkpoint("beat")
+        keys = i.state + "/store.keys"
+        os.chmod(keys, 0o644)
+        i.kill_daemon("ckptd")
+        status = i.crash("beat")
+        equal(status["recovered_from"], "cold")
+        contains(i.log_tail(100), "store.keys", "others than root may read it")
+        os.chmod(keys, 0o600)
+        i.kill_daemon("ckptd")
+        wait_until(lambda: i.checkpoints("beat"), "the store is open again")
+        equal(i.crash("beat")["recovered_from"], "beat@1")
+
+
 def test_wrong_use():
     with Instance() as i:
         i.heartbeat()

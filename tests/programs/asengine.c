@@ -1,14 +1,21 @@
-/* asengine.c - stands in for the engine, or for ckptd, before the program that it starts.
+/* asengine.c - stands in for ckptd before a dump worker, or for the engine before a ckptd.
  *
  * usage: asengine dump NAME PID STAGING ENCRYPT PROGRAM [ARGUMENT]...
- *            executes the program, a dump worker, with the request for this service on descriptor
- * 3; STAGING is disk or tmpfs, ENCRYPT 0 or 1 asengine call METHOD [WORD]... -- PROGRAM
- * [ARGUMENT]... starts the program, a ckptd, configures it, calls it once, prints the answer, lets
- * it end. Methods and words: List NAME, Pin ID 0|1, Poison ID WHY, Corrupt ID WHY, RotateKey,
- *            Verify NAME, Import FILE NAME UID, Prune NAME KEEP (watches the service as the process
- *            asengine), Checkpoint NAME PID CRIU, Upkeep NAME COUNT (watches it with Compress=, and
- * asks for the list until so many are packed) Exit status: 0; 1 the call failed, or ckptd has died.
- */
+ *
+ * Executes the program with the request to dump this process on descriptor 3; STAGING is disk or
+ * tmpfs, ENCRYPT 0 or 1.
+ *
+ * usage: asengine call METHOD [WORD]... -- PROGRAM [ARGUMENT]...
+ *
+ * Starts the program, a ckptd, configures it, calls it once, prints the answer, and lets it end.
+ * Methods and their words:
+ * - List NAME, Verify NAME, Pin ID 0|1, Poison ID WHY, Corrupt ID WHY, RotateKey;
+ * - Import FILE NAME UID;
+ * - Checkpoint NAME PID CRIU, which watches that process before;
+ * - Prune NAME KEEP, which watches asengine itself with Keep=;
+ * - Upkeep NAME COUNT, watched with Compress=: until so many are packed and no worker runs.
+ *
+ * Exit status: 0; 1 when the call failed or ckptd has died. */
 #include "common/ckpt_spec_bus.h"
 #include "common/cleanup.h"
 #include "common/dump_request.h"
@@ -114,18 +121,35 @@ static int count_packed(const char *json)
     return count;
 }
 
-static bool has_children(pid_t pid)
+/* 0: it has none. */
+static pid_t first_child(pid_t pid)
 {
     char path[64];
-    bool any;
+    int child = 0;
     FILE *file;
 
     snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)pid, (int)pid);
     file = fopen(path, "re");
-    any = file && fgetc(file) != EOF;
+    if (file && fscanf(file, "%d", &child) != 1)
+        child = 0;
     if (file)
         fclose(file);
-    return any;
+    return child;
+}
+
+/* There may be a stepfail between us and it. */
+static pid_t find_ckptd(pid_t started)
+{
+    char path[64], name[16] = "";
+    FILE *file;
+
+    snprintf(path, sizeof(path), "/proc/%d/comm", (int)started);
+    file = fopen(path, "re");
+    if (file && fscanf(file, "%15s", name) != 1)
+        name[0] = '\0';
+    if (file)
+        fclose(file);
+    return strcmp(name, "ckptd") == 0 ? started : first_child(started);
 }
 
 /* How many are packed, or < 0. */
@@ -144,6 +168,7 @@ static int ask_packed(sd_bus *bus, const char *name)
 static int wait_for_upkeep(sd_bus *bus, pid_t pid, const char *name, int wanted)
 {
     uint64_t end = now_boottime_usec() + PATIENCE_USEC;
+    pid_t ckptd = find_ckptd(pid);
     int calm = 0;
 
     while (calm < CALM_POLLS) {
@@ -151,7 +176,7 @@ static int wait_for_upkeep(sd_bus *bus, pid_t pid, const char *name, int wanted)
 
         if (packed < 0)
             return packed;
-        calm = packed < wanted || has_children(pid) ? 0 : calm + 1;
+        calm = packed < wanted || first_child(ckptd) ? 0 : calm + 1;
         if (now_boottime_usec() > end) {
             fprintf(stderr, "asengine: ckptd finds no end\n");
             return -ETIMEDOUT;

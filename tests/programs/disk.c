@@ -271,24 +271,32 @@ static ino_t decides(const struct entry *e)
     return e->other_folder ? e->other_folder : e->folder;
 }
 
-/* 0: none is lost. 1: all that can be. 2: a journal ends somewhere. 3: each folder for itself. */
+/* Ways to lose entries: none; all that can be; a journal ends at `stay`; each folder for itself. */
+static bool is_lost(size_t at, unsigned way, size_t stay, unsigned seed)
+{
+    switch (way) {
+    case 1:
+        return !entries[at].synced;
+    case 2:
+        return at >= stay;
+    case 3:
+        return !entries[at].synced && (((decides(&entries[at]) * 2654435761u) ^ seed) >> 4 & 1);
+    default:
+        return false;
+    }
+}
+
 static unsigned lose_entries(unsigned way, unsigned seed)
 {
     size_t open = entry_count > journal ? entry_count - journal : 0;
-    size_t stay = journal + (open ? seed % (open + 1) : 0);
+    size_t stay = journal + seed % (open + 1);
     unsigned count = 0;
 
-    for (size_t i = entry_count; i-- > 0;) {
-        bool lost = way == 1   ? !entries[i].synced
-                    : way == 2 ? i >= stay
-                    : way == 3 ? !entries[i].synced &&
-                                     ((decides(&entries[i]) * 2654435761u) ^ seed) >> 4 & 1
-                               : false;
-
-        if (lost)
+    for (size_t i = entry_count; i-- > 0;)
+        if (is_lost(i, way, stay, seed)) {
             undo(i);
-        count += lost;
-    }
+            count++;
+        }
     return count;
 }
 

@@ -3,8 +3,7 @@
  * The model, from POSIX and from what ext4, xfs and btrfs do:
  * - data and size of a file are there when fsync(2) or fdatasync(2) came back after the last write;
  *   otherwise the file has any length and content, even after it was renamed (delayed allocation),
- *   whoever wrote it: a file is looked at, its inode, size and mtime must be those of its last
- * sync;
+ *   whoever wrote it: its inode, size and mtime must be those of its last sync;
  * - an entry of a folder (made, renamed, exchanged, removed) is there when fsync(2) of that folder
  *   came back after it; otherwise it may be as before. A rename or exchange happens wholly or not.
  * How much is lost, and which, goes by turns (disk_lose()).

@@ -2,13 +2,17 @@
  *
  * usage: stepfail FOLDER WHAT N ROUND PROGRAM [ARGUMENT]...
  *
- * WHAT: kill    SIGKILL right before the N-th call that others can see (visible.h)
- *       power   the same, and FOLDER looks like after a loss of power (disk.h, by ROUND)
- *       ENOSPC, EIO    the N-th call that would change FOLDER fails with that error, once
- *       full, dead     from the N-th on all of them do; of a disk that becomes full, the first
- * takes half of what is written to it, and what frees space goes on working count   nothing Calls
- * are counted from the last execve(2) on, those of the main thread. What the program starts is left
- * alone; after `power`, what still works in FOLDER is waited for.
+ * WHAT is one of
+ * - kill: SIGKILL right before the N-th call that others can see (visible.h);
+ * - power: the same, and FOLDER looks like after a loss of power (disk.h, by ROUND);
+ * - ENOSPC, EIO: the N-th call that would change FOLDER fails with that error, once;
+ * - full, dead: from the N-th on all of them do. On a disk that becomes full the first write takes
+ *   half, and what frees space goes on working;
+ * - count: nothing happens.
+ *
+ * Calls are counted from the last execve(2) on, those of the main thread. What the program starts
+ * is left alone; a loss of power ends it, too, but never criu. After the death, what still works in
+ * FOLDER is waited for.
  *
  * Prints "died CALL VISIBLE LOST-FILES LOST-ENTRIES", or "ended STATUS VISIBLE CHANGES FAILED
  * FIRST": the wait status, how many calls were counted, how many were let fail, and which of the
@@ -159,10 +163,16 @@ static bool takes_half(const struct watch *w, const struct task *task)
            tracee_set_size(task->pid, call->args[2] / 2);
 }
 
+/* To open without making anything is to look. */
+static bool others_see(const struct call *call)
+{
+    return is_visible(call->number) && (call->number != SYS_openat || call->kind == CALL_OPEN);
+}
+
 static void count(struct watch *w, struct task *task)
 {
-    w->visible += is_visible(task->call.number);
-    if (!w->way->error && w->visible == w->wanted && is_visible(task->call.number))
+    w->visible += others_see(&task->call);
+    if (!w->way->error && w->visible == w->wanted && others_see(&task->call))
         die(w);
     w->changes += changes_disk(w, &task->call);
     if (w->changes == 1 && changes_disk(w, &task->call))

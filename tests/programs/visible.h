@@ -27,6 +27,8 @@ static const int invisible[] = {
     SYS_mprotect,
     SYS_mremap,
     SYS_madvise,
+    SYS_mlock,
+    SYS_munlock,
     SYS_brk,
     SYS_futex,
     SYS_getpid,
