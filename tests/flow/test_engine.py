@@ -300,6 +300,7 @@ def test_kill_mode_process_leftovers_do_not_block_a_start():
         i.ctl("start", "s")
         assert i.service("s")["pid"] not in (None, pid)
         assert not procs.is_alive(left[0]), "leftover of an earlier life"
+        wait_until(lambda: len(i.service_pids()) == 2, "main and child again")
         for p in i.service_pids():
             if p != i.service("s")["pid"]:
                 procs.kill(p)
