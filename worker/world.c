@@ -59,7 +59,7 @@ static bool is_needed(const struct world *w, const char *mount)
 
 static int mount_overlay(const struct mount *m, size_t number, const char *target)
 {
-    char options[256], upper[24], work[24];
+    char options[256], upper[32], work[32];
 
     snprintf(upper, sizeof(upper), "upper-%zu", number);
     snprintf(work, sizeof(work), "work-%zu", number);
