@@ -13,15 +13,12 @@ import images
 import pages
 import procs
 from harness import equal, wait_until
-from programs import Page, program
+from programs import CRIU, Page, program
 
 NAME = "beat"
 LIMIT = 60  # seconds for one program
 UNKNOWN = 2**64 - 1
 MARKS = ("poisoned", "corrupt", "pinned", "proven", "unprovable", "checked")
-CRIU = "/opt/perdure/criu/sbin/criu"
-if not os.path.exists(CRIU):
-    CRIU = shutil.which("criu") or CRIU
 RESULTS = ("ok", "failed", "corrupt", "unrestorable", "interrupted")  # enum worker_result
 
 

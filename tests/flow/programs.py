@@ -31,6 +31,12 @@ BUILD = reachable(WHERE_BUILT)
 SOURCES = os.path.join(ROOT, "tests/programs")
 
 
+# For tests without daemons, which find theirs by themselves.
+CRIU = "/opt/perdure/criu/sbin/criu"
+if not os.path.exists(CRIU):
+    CRIU = shutil.which("criu") or CRIU
+
+
 def program(name):
     return os.path.join(BUILD, name)
 

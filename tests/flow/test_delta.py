@@ -11,13 +11,13 @@ import subprocess
 import tempfile
 
 from harness import Skip, equal, needs_root, procs, program, wait_until
+from programs import CRIU
 
 ROLES = ("parent", "child", "grandchild")
 PLAIN = ("private", "moving", "shared", "memfd")
 HUGE = ("huge", "huge-shared")
 HUGE_PAGES = 24
 PE_PARENT, PE_PRESENT = 1, 4
-CRIU = os.environ.get("CRIU", "/opt/perdure/criu/sbin/criu")
 
 
 class Tree:
@@ -35,7 +35,8 @@ class Tree:
     def __enter__(self):
         self.process = subprocess.Popen(
             [program("memory"), self.out] + ["huge"] * ("huge" in self.regions), cwd="/",
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            start_new_session=True)
         self.pids = [self.process.pid]
         self.wait_acks()
         self.pids = [int(self.read(f"{role}.ack")) for role in ROLES]
