@@ -94,10 +94,11 @@ static int prune_one(struct manager *manager, const char *name, bool dry_run,
         if (next == RETENTION_NONE)
             return 0;
         r = dry_run ? 0 : store_remove(manager->store, name, left[next].number);
-        /* One that somebody reads is left to the next prune. */
-        if (r == 0)
-            r = json_prune_add(report, name, &left[next]);
-        if (r < 0 && r != -EBUSY)
+        if (r == -EBUSY) { /* left to the next prune, with all that it needs */
+            left[next].pinned = true;
+            continue;
+        }
+        if (r < 0 || (r = json_prune_add(report, name, &left[next])) < 0)
             return r;
         memmove(&left[next], &left[next + 1], (count - next - 1) * sizeof(*left));
         count--;

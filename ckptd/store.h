@@ -60,7 +60,7 @@ int store_why(const struct store *store, const struct checkpoint *checkpoint, co
               char **ret_why);
 
 /* Removes one: it leaves the list in one rename, whenever we are killed. -EBUSY: somebody reads it
- * now. Not of one that has children: they would be lost. */
+ * now, others build on it, or the folder holds a checkpoint that is not listed yet and may. */
 int store_remove(struct store *store, const char *name, uint64_t number);
 
 /* Folders beside the checkpoints in which somebody works, see layout.h. */

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -198,6 +199,40 @@ static int lock_for_removal(const struct store *store, const char *path, int *re
     return 0;
 }
 
+/* Under the lock of N nobody can begin to build on it; who did so before, and has ended since, has
+ * left a checkpoint here that is not listed yet. */
+static int has_unlisted(const struct store *store, const struct service *service)
+{
+    _cleanup_closedir_ DIR *dir = NULL;
+    struct dirent *entry;
+    uint64_t number;
+    struct stat st;
+    int fd;
+
+    fd = openat(store->fd, service->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return -errno;
+    dir = fdopendir(fd);
+    if (!dir) {
+        close(fd);
+        return -ENOMEM;
+    }
+    while (errno = 0, (entry = readdir(dir)))
+        if (checkpoint_number_parse(entry->d_name, &number) == 0 &&
+            !service_checkpoint(service, number) &&
+            fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode))
+            return 1;
+    return -errno;
+}
+
+static bool has_children(const struct service *service, uint64_t number)
+{
+    for (size_t i = 0; i < service->count; i++)
+        if (service->list[i].parent == number)
+            return true;
+    return false;
+}
+
 int store_remove(struct store *store, const char *name, uint64_t number)
 {
     struct service *service = service_find(store, name);
@@ -208,13 +243,17 @@ int store_remove(struct store *store, const char *name, uint64_t number)
 
     if (!c)
         return -ENOENT;
+    if (has_children(service, number))
+        return -EBUSY;
     path = service_entry(name, number, "");
     staging = folder_path(name, FOLDER_STAGING, number);
     if (!path || !staging)
         return -ENOMEM;
     r = lock_for_removal(store, path, &lock);
-    if (r < 0)
-        return r;
+    if (r == 0)
+        r = has_unlisted(store, service);
+    if (r != 0)
+        return r < 0 ? r : -EBUSY;
     if (renameat(store->fd, path, store->fd, staging) < 0 && errno != ENOENT)
         return -errno;
     /* Otherwise a power loss could bring the name back without all that is behind it. */

@@ -50,8 +50,8 @@ static void commit(const char *name)
     assert_int_equal(store_reload(store, name), 0);
 }
 
-/* A delta against `parent`. */
-static void commit_child(const char *name, uint64_t parent)
+/* A delta against `parent`, which the store does not know of yet. */
+static void write_child(const char *name, uint64_t parent)
 {
     _cleanup_close_ int fd = -1;
     struct manifest m;
@@ -63,6 +63,11 @@ static void commit_child(const char *name, uint64_t parent)
     m.parent = parent;
     fd = store_open_image(store, name, number);
     assert_int_equal(manifest_write(fd, &m, sample_keys()), 0);
+}
+
+static void commit_child(const char *name, uint64_t parent)
+{
+    write_child(name, parent);
     assert_int_equal(store_reload(store, name), 0);
 }
 
@@ -332,6 +337,19 @@ static void removal_takes_the_marks(void **state)
     assert_int_equal(store_remove(store, "redis", 1), -ENOENT);
 }
 
+/* A worker has committed and ended, and its end was not noticed yet. */
+static void removal_never_takes_a_parent(void **state)
+{
+    commit("redis");
+    write_child("redis", 1);
+    assert_int_equal(store_remove(store, "redis", 1), -EBUSY);
+    assert_int_equal(store_reload(store, "redis"), 0);
+    assert_int_equal(store_remove(store, "redis", 1), -EBUSY);
+    assert_int_equal(store_remove(store, "redis", 2), 0);
+    assert_int_equal(mknodat(store_fd(store), "redis/7", S_IFREG | 0600, 0), 0); /* no checkpoint */
+    assert_int_equal(store_remove(store, "redis", 1), 0);
+}
+
 static void prune_keeps_the_newest_whole_ones(void **state)
 {
     size_t count;
@@ -464,6 +482,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(prune_keeps_parents_and_pinned_ones, setup, teardown),
         cmocka_unit_test_setup_teardown(sweeps_what_nobody_holds, setup, teardown),
         cmocka_unit_test_setup_teardown(removal_takes_the_marks, setup, teardown),
+        cmocka_unit_test_setup_teardown(removal_never_takes_a_parent, setup, teardown),
         cmocka_unit_test_setup_teardown(prune_keeps_the_newest_whole_ones, setup, teardown),
         cmocka_unit_test(ids),
         cmocka_unit_test_setup_teardown(tells_workers_from_leftovers, setup, teardown),
