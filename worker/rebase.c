@@ -17,6 +17,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -54,11 +55,23 @@ static int failed(struct rebase *b, const char *what, int error)
 
 /* ---- what it is made of ---- */
 
-/* What is written gets new hashes: damage must not be taken over as truth. */
-static int check(struct rebase *b, const struct chain *chain)
+static bool is_of(const struct chain *chain, uint64_t number)
+{
+    for (size_t i = 0; i < chain->count; i++)
+        if (chain->numbers[i] == number)
+            return true;
+    return false;
+}
+
+/* What is written gets new hashes: damage must not be taken over as truth. What both chains share
+ * is only pointed to, like before, so a look whether it has changed is enough. */
+static int check(struct rebase *b, const struct chain *chain, const struct chain *other)
 {
     for (size_t i = 0; i < chain->count; i++) {
-        int r = seal_check_all(chain->dirs[i].fd, chain->dirs[i].manifest, NULL, NULL, &b->reason);
+        const struct image_dir *dir = &chain->dirs[i];
+        int r = is_of(other, chain->numbers[i])
+                    ? seal_check(dir->fd, dir->manifest, &b->reason)
+                    : seal_check_all(dir->fd, dir->manifest, NULL, NULL, &b->reason);
 
         if (r < 0)
             return r == -EBADMSG ? r : failed(b, "checking it", r);
@@ -76,10 +89,8 @@ static int open_parent(struct rebase *b)
                    &b->reason);
     if (r < 0)
         return r;
-    for (size_t i = 0; i < b->parent.count; i++)
-        if (b->parent.numbers[i] == b->args->number)
-            return failed(b, "its new parent depends on it", -ELOOP);
-    return check(b, &b->parent);
+    return is_of(&b->parent, b->args->number) ? failed(b, "its new parent depends on it", -ELOOP)
+                                              : 0;
 }
 
 static int open_all(struct rebase *b)
@@ -87,9 +98,9 @@ static int open_all(struct rebase *b)
     int r;
 
     r = opened_checkpoint(&b->at, b->args, b->args->name, b->args->number, &b->reason);
-    if (r < 0 || (r = check(b, &b->at.chain)) < 0)
+    if (r < 0 || (r = open_parent(b)) < 0 || (r = check(b, &b->at.chain, &b->parent)) < 0)
         return r;
-    return open_parent(b);
+    return check(b, &b->parent, &b->at.chain);
 }
 
 /* ---- the new form ---- */
